@@ -1,0 +1,2 @@
+//! The peerage program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Who a peer is: keys, signatures and peer ids

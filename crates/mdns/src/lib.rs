@@ -1,0 +1,1 @@
+//! Peers of one LAN find each other, without a server

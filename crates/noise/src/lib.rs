@@ -1,0 +1,1 @@
+//! Noise XX: who is at the other end, and nobody else listening

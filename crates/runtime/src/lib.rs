@@ -1,0 +1,1 @@
+//! The outside, on tokio: tasks, clock, entropy, interfaces, multicast

@@ -1,0 +1,1 @@
+//! Solo: one behaviour, without I/O, held to the contract of the SPI

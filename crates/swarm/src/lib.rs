@@ -1,0 +1,1 @@
+//! The swarm: drives behaviours, connections and transports
