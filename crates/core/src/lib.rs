@@ -1,1 +1,50 @@
-//! What a connection is: addresses, negotiation, records, and the seams between the layers
+//! What a connection is: addresses, negotiation, records, and the seams between the layers.
+//!
+//! Nothing here does I/O and nothing names tokio, yamux, noise or QUIC. The layers meet in these traits:
+//!
+//! | seam | who implements it | who uses it |
+//! |---|---|---|
+//! | [`Transport`] | tcp, [`memory`], later quic and websocket | the swarm's driver |
+//! | [`Socket`] | what a transport connects | a connection's task |
+//! | [`Security`] | noise, later tls | the upgrade of a connection |
+//! | [`Muxer`], [`Session`], [`Streams`] | yamux, later quic | a connection's link |
+//! | [`Runtime`] | `peerage-runtime` (tokio), the simulator | the swarm's driver |
+//!
+//! Left out on purpose: everything that knows a protocol or an application's message type (see `peerage-swarm`).
+#![forbid(unsafe_code)]
+
+mod bound;
+mod buffers;
+mod code;
+mod endpoint;
+pub mod multiaddr;
+mod names;
+mod rng;
+mod runtime;
+mod scope;
+mod security;
+mod socket;
+mod stream;
+mod streams;
+mod time;
+mod transport;
+
+pub use bound::Bound;
+pub use buffers::{FrameWriter, InvalidMessage, RecvBuf};
+pub use code::Code;
+pub use endpoint::{ConnectedPoint, ConnectionId, Endpoint, ListenerId};
+pub use multiaddr::Multiaddr;
+pub use names::{InvalidProtocol, StreamProtocol};
+pub use peerage_identity::PeerId;
+pub use rng::{Rng, Seed};
+pub use runtime::{Interface, Multicast, Runtime, Timer};
+pub use scope::{Limits, Permit, Refused, Resource, Scope};
+pub use security::{Handshake, Records, Secured, Security, SecurityError};
+pub use socket::{PortUse, Role, Socket};
+pub use stream::{Application, Stream, StreamHalf};
+pub use streams::{Key, Muxer, Native, Session, Streams, StreamsEvent};
+pub use time::Instant;
+pub use transport::{Raw, Transport, TransportError, TransportEvent};
+
+/// Every bound of this crate: see the table in `ARCHITECTURE.md`.
+pub const BOUNDS: &[Bound] = &[stream::PIPE];

@@ -13,6 +13,8 @@
 pub mod crypto;
 mod multibase;
 mod peer_id;
+mod public_key;
 pub mod varint;
 
 pub use peer_id::{ParseError, PeerId};
+pub use public_key::PublicKey;

@@ -58,7 +58,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, ParseError> {
     let digits = digits(base, alphabet, rest.as_str(), 1, matches!(grouping, Padded(..)))?;
     match grouping {
         Bits(bits) => from_bits(&digits, bits, text),
-        Padded(bits, group) if text.len().saturating_sub(1) % group == 0 => from_bits(&digits, bits, text),
+        Padded(bits, group) if text.len().saturating_sub(1).is_multiple_of(group) => from_bits(&digits, bits, text),
         Padded(..) => Err(ParseError::Incomplete { position: text.len() }),
         Number => Ok(from_number(&digits, alphabet.len())),
     }

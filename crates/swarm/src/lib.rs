@@ -1,1 +1,49 @@
-//! The swarm: drives behaviours, connections and transports
+//! The swarm: drives behaviours, connections and transports.
+//!
+//! A [`NetworkBehaviour`] says what a peer does; it is a pure state machine that sees decoded messages on named
+//! streams, never negotiation, framing, buffers or wakers. Read `peerage-ping` first: it is written as all are.
+//!
+//! # The contract between a behaviour and its swarm
+//!
+//! | # | rule |
+//! |---|---|
+//! | C1 | before the swarm delivers anything, commands are drained to `None` |
+//! | C2 | `now` never goes backwards; `on_timeout` with nothing due changes nothing |
+//! | C3 | a stream reports `Opened` at most once, then messages in order, then exactly one `Closed`, all before its `ConnectionClosed` |
+//! | C4 | equal inputs give equal commands: no hash order, no clock, no entropy of its own |
+//! | C5 | a behaviour never blocks, spawns, locks or reads the environment; the outside comes in through [`Outbox::attach`] |
+//! | C6 | an outbox holds at most [`Outbox::CAPACITY`] commands between drains; application methods ask [`Outbox::has_room`] first |
+//! | C7 | `next_timeout` is O(1), `on_timeout` costs only what is due; [`Timers`] is the means |
+//! | C8 | every admitted attempt ends in exactly one of `ConnectionEstablished`, `DialFailed`, `IncomingFailed` |
+//! | C9 | broadcasts caused by a command are delivered after the drain, and only if something changed |
+//!
+//! `peerage_sim::Solo` holds a behaviour to it and panics with the rule's number.
+#![forbid(unsafe_code)]
+
+mod behaviour;
+pub mod codec;
+mod compose;
+pub mod dial_opts;
+mod error;
+mod outbox;
+mod protocol;
+mod timers;
+
+pub use behaviour::{
+    ConnectionInfo, Direction, FromSwarm, NetworkBehaviour, Reachability, SourceEvent, StreamError,
+    StreamEvent, StreamRef,
+};
+pub(crate) use codec::Mapped;
+pub use codec::{Codec, Decoded, Wire};
+pub use dial_opts::{DialOpts, PeerCondition};
+pub use error::{Attempt, ConnectionDenied, ConnectionError, DialError, ListenError, Stage};
+pub use outbox::{
+    Adopt, Command, DialId, JobId, Offer, Outbox, Receipt, Route, Source, SourceId, SpliceLimits, StreamId,
+    Target,
+};
+pub use peerage_core::{
+    Bound, Code, ConnectedPoint, ConnectionId, FrameWriter, Instant, Interface, InvalidMessage,
+    InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
+};
+pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
+pub use timers::Timers;
