@@ -36,7 +36,9 @@ pub use behaviour::{
 pub(crate) use codec::Mapped;
 pub use codec::{Codec, Decoded, Wire};
 pub use dial_opts::{DialOpts, PeerCondition};
-pub use error::{Attempt, ConnectionDenied, ConnectionError, DialError, ListenError, Stage};
+pub use error::{
+    Attempt, ConnectionDenied, ConnectionError, DialError, ListenError, Stage, StreamUpgradeError,
+};
 pub use outbox::{
     Adopt, Command, DialId, JobId, Offer, Outbox, Receipt, Route, Source, SourceId, SpliceLimits, StreamId,
     Target,
