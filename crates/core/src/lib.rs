@@ -18,6 +18,7 @@ mod buffers;
 mod code;
 mod endpoint;
 pub mod multiaddr;
+pub mod multistream;
 mod names;
 mod rng;
 mod runtime;
