@@ -214,7 +214,8 @@ fn take(input: &mut BytesMut) -> Result<Option<BytesMut>, NegotiationError> {
     let Some((len, prefix)) = varint::decode(front).map_err(|_| NegotiationError::Length)? else {
         return if front.len() < 2 { Ok(None) } else { Err(NegotiationError::TooLong) };
     };
-    let len = usize::try_from(len).ok().filter(|len| *len <= MESSAGE.get()).ok_or(NegotiationError::TooLong)?;
+    let len =
+        usize::try_from(len).ok().filter(|len| *len <= MESSAGE.get()).ok_or(NegotiationError::TooLong)?;
     if len == 0 {
         return Err(NegotiationError::Empty);
     }
