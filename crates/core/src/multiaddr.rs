@@ -21,3 +21,9 @@ impl fmt::Display for Multiaddr {
         write!(f, "/")
     }
 }
+impl std::str::FromStr for Multiaddr {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(bytes::Bytes::copy_from_slice(text.as_bytes())))
+    }
+}
