@@ -46,4 +46,18 @@ pub use peerage_core::{
     InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
 };
 pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
+pub use peerage_swarm_derive::NetworkBehaviour;
 pub use timers::Timers;
+
+// The derive writes `::peerage_swarm`, in our own tests too.
+#[cfg(test)]
+extern crate self as peerage_swarm;
+
+/// What the derive writes, under one path.
+#[doc(hidden)]
+pub mod derive_prelude {
+    pub use crate::{
+        Command, ConnectionDenied, ConnectionInfo, FromSwarm, Instant, JobId, Multiaddr, NetworkBehaviour,
+        PeerId, Protocol, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
+    };
+}
