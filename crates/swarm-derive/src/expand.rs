@@ -3,7 +3,7 @@
 //! Every generated item is bounded by `FieldType: NetworkBehaviour`, at the field's type. For a type that is none, rustc then
 //! reports the bound, once and there, and takes it as given inside.
 use crate::parse::{Behaviour, Field};
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{GenericParam, Generics, spanned::Spanned};
 
@@ -54,7 +54,8 @@ fn event_debug(behaviour: &Behaviour, generics: &Generics) -> TokenStream {
     let mut generics = generics.clone();
     for field in &behaviour.fields {
         let to_swarm = associated(behaviour, field, "ToSwarm");
-        bound(&mut generics, quote_spanned!(span(field)=> #to_swarm: ::core::fmt::Debug));
+        let debug = Ident::new("Debug", end(field));
+        bound(&mut generics, quote_spanned!(start(field)=> #to_swarm: ::core::fmt::#debug));
     }
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let arms = behaviour.fields.iter().map(|Field { variant, .. }| {
@@ -109,11 +110,11 @@ fn network_behaviour(behaviour: &Behaviour, enum_generics: &Generics) -> TokenSt
     for field in fields {
         let network_behaviour = trait_path(behaviour, field);
         let ty = &field.ty;
-        bound(&mut generics, quote_spanned!(span(field)=> #ty: #network_behaviour));
+        bound(&mut generics, quote_spanned!(start(field)=> #ty: #network_behaviour));
         if let Some(to_swarm) = to_swarm {
             let event = associated(behaviour, field, "ToSwarm");
-            let to_swarm = moved_to(span(field), to_swarm.to_token_stream());
-            bound(&mut generics, quote_spanned!(span(field)=> #to_swarm: ::core::convert::From<#event>));
+            let end = quote_spanned!(end(field)=> >);
+            bound(&mut generics, quote_spanned!(start(field)=> #to_swarm: ::core::convert::From<#event #end));
         }
     }
     let (impl_generics, self_generics, where_clause) = generics.split_for_impl();
@@ -271,7 +272,7 @@ fn enum_generics(behaviour: &Behaviour) -> Generics {
     }
     for field in &behaviour.fields {
         let (ty, network_behaviour) = (&field.ty, trait_path(behaviour, field));
-        bound(&mut generics, quote_spanned!(span(field)=> #ty: #network_behaviour));
+        bound(&mut generics, quote_spanned!(start(field)=> #ty: #network_behaviour));
     }
     generics
 }
@@ -305,32 +306,29 @@ fn bound(generics: &mut Generics, predicate: TokenStream) {
     }
 }
 
-/// Where errors about a field point.
-fn span(field: &Field) -> Span {
-    field.ty.span()
-}
-
-fn trait_path(behaviour: &Behaviour, field: &Field) -> TokenStream {
-    let prelude = moved_to(span(field), behaviour.prelude.clone());
-    quote_spanned!(span(field)=> #prelude::NetworkBehaviour)
-}
-
 /// `<FieldType as NetworkBehaviour>::Message`
 fn associated(behaviour: &Behaviour, field: &Field, name: &str) -> TokenStream {
     let (ty, network_behaviour) = (&field.ty, trait_path(behaviour, field));
-    let name = Ident::new(name, span(field));
-    quote_spanned!(span(field)=> <#ty as #network_behaviour>::#name)
+    let name = Ident::new(name, start(field));
+    quote_spanned!(start(field)=> <#ty as #network_behaviour>::#name)
 }
 
-/// The same names, written there: bounds whose parts stand in different places are reported at neither.
-fn moved_to(span: Span, tokens: TokenStream) -> TokenStream {
-    let moved = tokens.into_iter().map(|token| {
-        let mut token = match token {
-            TokenTree::Group(group) => Group::new(group.delimiter(), moved_to(span, group.stream())).into(),
-            token => token,
-        };
-        token.set_span(span);
+/// From the start of the field's type to its end, for that is where errors about the bound shall point.
+fn trait_path(behaviour: &Behaviour, field: &Field) -> TokenStream {
+    let prelude = behaviour.prelude.clone().into_iter().map(|mut token| {
+        token.set_span(start(field));
         token
     });
-    moved.collect()
+    let prelude: TokenStream = prelude.collect();
+    let name = Ident::new("NetworkBehaviour", end(field));
+    quote_spanned!(start(field)=> #prelude::#name)
+}
+
+fn start(field: &Field) -> Span {
+    field.ty.span()
+}
+
+/// `Spanned` knows a type by its first token alone, short of nightly.
+fn end(field: &Field) -> Span {
+    field.ty.to_token_stream().into_iter().last().map_or_else(|| start(field), |last| last.span())
 }

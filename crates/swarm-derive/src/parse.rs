@@ -95,10 +95,10 @@ fn named_fields(data: Data, name: &Ident) -> Result<impl Iterator<Item = syn::Fi
         },
         Data::Enum(data) => (
             data.enum_token.span,
-            "an enum is not made a behaviour: use a struct, with an `Option` field per choice".to_owned(),
+            "an enum cannot be a behaviour: use a struct with an `Option` field per choice".to_owned(),
         ),
         Data::Union(data) => {
-            (data.union_token.span, "a union is not made a behaviour: use a struct".to_owned())
+            (data.union_token.span, "a union cannot be a behaviour: use a struct".to_owned())
         }
     };
     Err(Error::new(span, why))
@@ -110,7 +110,7 @@ fn variant(field: &Ident) -> Result<Ident> {
     let camel: String = name.trim_start_matches("r#").split('_').map(capitalised).collect();
     let parsed = syn::parse_str::<Ident>(&camel);
     let mut variant = parsed.map_err(|_| {
-        let why = format!("`{field}` is the name of a variant too, and `{camel}` cannot be one: rename the field");
+        let why = format!("the variant of `{field}` would be `{camel}`, which is not a name: rename the field");
         Error::new_spanned(field, why)
     })?;
     variant.set_span(field.span());

@@ -1,7 +1,7 @@
 use peerage_swarm::NetworkBehaviour;
 #[path = "../ui_behaviour/ping.rs"]
+#[allow(dead_code)]
 mod ping;
-use ping::Ping;
 
 #[derive(NetworkBehaviour)]
 struct Node<B> {
