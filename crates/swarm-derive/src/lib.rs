@@ -24,6 +24,23 @@ use proc_macro::TokenStream;
 /// | `#[behaviour(prelude = "path")]` | the struct | the same, as the path of its `derive_prelude` |
 ///
 /// Commands are taken from the fields in their order; `admit` ends with the first refusal.
+///
+/// ```
+/// use peerage_swarm::NetworkBehaviour;
+///
+/// #[derive(NetworkBehaviour)]
+/// struct Node<Ping: NetworkBehaviour, Mdns: NetworkBehaviour> {
+///     ping: Ping,
+///     mdns: Option<Mdns>,
+/// }
+///
+/// fn pinged<P: NetworkBehaviour, M: NetworkBehaviour>(event: NodeEvent<P, M>) -> Option<P::ToSwarm> {
+///     match event {
+///         NodeEvent::Ping(event) => Some(event),
+///         NodeEvent::Mdns(_) => None,
+///     }
+/// }
+/// ```
 #[proc_macro_derive(NetworkBehaviour, attributes(behaviour))]
 pub fn network_behaviour(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

@@ -37,7 +37,8 @@ impl Behaviour {
         let mut errors = Errors::default();
         for lifetime in input.generics.lifetimes() {
             let name = &input.ident;
-            let why = format!("a behaviour outlives every borrow, so `{name}` cannot have a lifetime parameter");
+            let why =
+                format!("a behaviour outlives every borrow, so `{name}` cannot have a lifetime parameter");
             errors.push(Error::new_spanned(&lifetime.lifetime, why));
         }
         let options = errors.take(Options::parse(&input.attrs));
@@ -50,7 +51,8 @@ impl Behaviour {
             }
             let Some(variant) = errors.take(variant(&ident)) else { continue };
             if let Some(other) = variants.insert(variant.to_string(), ident.clone()) {
-                let why = format!("`{other}` and `{ident}` would both be the variant `{variant}`: rename one");
+                let why =
+                    format!("`{other}` and `{ident}` would both be the variant `{variant}`: rename one");
                 errors.push(Error::new_spanned(&ident, why));
             }
             // A route has a byte per level, and zero is its end.
@@ -110,7 +112,8 @@ fn variant(field: &Ident) -> Result<Ident> {
     let camel: String = name.trim_start_matches("r#").split('_').map(capitalised).collect();
     let parsed = syn::parse_str::<Ident>(&camel);
     let mut variant = parsed.map_err(|_| {
-        let why = format!("the variant of `{field}` would be `{camel}`, which is not a name: rename the field");
+        let why =
+            format!("the variant of `{field}` would be `{camel}`, which is not a name: rename the field");
         Error::new_spanned(field, why)
     })?;
     variant.set_span(field.span());

@@ -45,8 +45,8 @@ pub use peerage_core::{
     Bound, Code, ConnectedPoint, ConnectionId, FrameWriter, Instant, Interface, InvalidMessage,
     InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
 };
-pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
 pub use peerage_swarm_derive::NetworkBehaviour;
+pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
 pub use timers::Timers;
 
 // The derive writes `::peerage_swarm`, in our own tests too.
@@ -54,6 +54,15 @@ pub use timers::Timers;
 extern crate self as peerage_swarm;
 
 /// What the derive writes, under one path.
+///
+/// ```
+/// use peerage_swarm::NetworkBehaviour;
+///
+/// #[derive(NetworkBehaviour)]
+/// struct Node<B> {
+///     inner: Option<B>,
+/// }
+/// ```
 #[doc(hidden)]
 pub mod derive_prelude {
     pub use crate::{

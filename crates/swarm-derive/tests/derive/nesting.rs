@@ -37,10 +37,7 @@ fn events_of_three_levels_can_be_matched() {
     let mut outer = outer();
     second(&mut outer).outbox.event(Heard(3));
     let all = events(&mut outer);
-    assert!(matches!(
-        all[..],
-        [OuterEvent::Middle(MiddleEvent::Inner(InnerEvent::Second(Heard(3))))]
-    ));
+    assert!(matches!(all[..], [OuterEvent::Middle(MiddleEvent::Inner(InnerEvent::Second(Heard(3))))]));
 }
 
 #[test]
@@ -73,7 +70,9 @@ fn a_protocol_decodes_answers_and_encodes_for_its_field() {
     let on = peerage_swarm::StreamRef { direction: Direction::Inbound, ..on(id) };
     let mut buf = RecvBuf::default();
     buf.push(bytes::Bytes::from_static(&[7]));
-    let Ok(Decoded::Message(message)) = codec(protocol).decode(&on, &mut buf, false) else { panic!("no message") };
+    let Ok(Decoded::Message(message)) = codec(protocol).decode(&on, &mut buf, false) else {
+        panic!("no message")
+    };
     assert_eq!(codec(protocol).encoded_len(&on, &message), 1);
     let address = "/memory/1".parse().unwrap();
     let asked = Asked { on, remote: &address };

@@ -161,8 +161,10 @@ fn a_node_without_messages_works() {
     let mut node = Node::default();
     node.on_timeout(NOW);
     let attached = drain(&mut node);
-    let ids: Vec<_> =
-        attached.iter().filter_map(|c| if let Command::Attach(id, _) = c { Some(id) } else { None }).collect();
+    let ids: Vec<_> = attached
+        .iter()
+        .filter_map(|c| if let Command::Attach(id, _) = c { Some(id) } else { None })
+        .collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1]);
     assert!(node.protocols().is_empty());
@@ -226,8 +228,7 @@ macro_rules! node {
 #[test]
 fn a_macro_may_write_the_struct() {
     node!(Node { probe: Probe, boxed: Option<Box<dyn NetworkBehaviour<Message = Message, ToSwarm = Heard>>> });
-    let mut node = Node::default();
-    node.boxed = Some(Box::new(Probe::default()));
+    let mut node = Node { boxed: Some(Box::new(Probe::default())), ..Node::default() };
     node.probe.outbox.event(Heard(1));
     assert!(matches!(events(&mut node)[..], [NodeEvent::Probe(Heard(1))]));
 }
