@@ -639,7 +639,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let peer = opts.get_peer_id();
         let mut addresses = opts.addresses.clone();
         if peer == Some(self.local) {
-            return Err(DialError::LocalPeerId { address: addresses.pop().unwrap_or_default() });
+            return Err(DialError::LocalPeerId { address: addresses.pop().unwrap_or_else(Multiaddr::empty) });
         }
         if let Some(peer) = peer {
             let connected = !self.connections.of(&peer).is_empty();
@@ -661,8 +661,8 @@ impl<B: NetworkBehaviour> Core<B> {
             addresses.retain(|address| address.peer_id().is_none_or(|named| named == peer));
         }
         let ours: BTreeSet<Multiaddr> =
-            self.addresses.listen_addresses().map(Multiaddr::without_p2p).collect();
-        addresses.retain(|address| !ours.contains(&address.without_p2p()));
+            self.addresses.listen_addresses().cloned().map(Multiaddr::without_p2p).collect();
+        addresses.retain(|address| !ours.contains(&address.clone().without_p2p()));
         if addresses.is_empty() {
             return Err(DialError::NoAddresses);
         }

@@ -57,6 +57,7 @@ pub use peerage_core::{
     Bound, Code, ConnectedPoint, ConnectionId, FrameWriter, Instant, Interface, InvalidMessage,
     InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
 };
+pub use peerage_swarm_derive::NetworkBehaviour;
 pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
 pub use timers::Timers;
 pub use upgrade::Upgrades;
@@ -78,3 +79,25 @@ pub const BOUNDS: &[Bound] = &[
     core::addresses::PER_PEER,
     core::limits::RESERVE,
 ];
+
+// The derive writes `::peerage_swarm`, in our own tests too.
+#[cfg(test)]
+extern crate self as peerage_swarm;
+
+/// What the derive writes, under one path.
+///
+/// ```
+/// use peerage_swarm::NetworkBehaviour;
+///
+/// #[derive(NetworkBehaviour)]
+/// struct Node<B> {
+///     inner: Option<B>,
+/// }
+/// ```
+#[doc(hidden)]
+pub mod derive_prelude {
+    pub use crate::{
+        Command, ConnectionDenied, ConnectionInfo, FromSwarm, Instant, JobId, Multiaddr, NetworkBehaviour,
+        PeerId, Protocol, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
+    };
+}

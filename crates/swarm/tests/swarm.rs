@@ -5,7 +5,8 @@ mod support;
 use bytes::Bytes;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use peerage_swarm::{
-    Code, Config, ConnectionError, ConnectionLimits, DialError, DialOpts, PeerCondition, PeerId, StreamError, SwarmEvent,
+    Code, Config, ConnectionError, ConnectionLimits, DialError, DialOpts, PeerCondition, PeerId, StreamError,
+    SwarmEvent,
 };
 use std::time::Duration;
 use support::{Node, Seen, connect, node, node_with, run, within};
@@ -144,7 +145,10 @@ async fn dialing_finds_out_who_is_there() {
     a.dial(address.clone()).unwrap();
     run(&mut [&mut a, &mut b], |nodes| nodes[0].connected_peers().count() == 1).await;
     let again = DialOpts::peer_id(*b.local_peer_id()).addresses(vec![address]).build();
-    assert!(matches!(a.dial(again), Err(DialError::DialPeerConditionFalse(PeerCondition::DisconnectedAndNotDialing))));
+    assert!(matches!(
+        a.dial(again),
+        Err(DialError::DialPeerConditionFalse(PeerCondition::DisconnectedAndNotDialing))
+    ));
 }
 
 #[tokio::test]
@@ -266,7 +270,10 @@ async fn bytes_that_are_no_message_end_their_stream_and_no_other() {
     run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().ended(bad).is_some()).await;
     assert!(matches!(a.behaviour().ended(bad), Some(Err(StreamError::Reset(Code::PROTOCOL_VIOLATION)))));
     a.behaviour_mut().send(good, "still here");
-    run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().story(good).contains(&"message still here".into())).await;
+    run(&mut [&mut a, &mut b], |nodes| {
+        nodes[0].behaviour().story(good).contains(&"message still here".into())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -281,7 +288,10 @@ async fn more_streams_than_max_inbound_wait_for_their_turn() {
     for stream in &streams {
         a.behaviour_mut().finish(*stream);
     }
-    run(&mut [&mut a, &mut b], |nodes| streams.iter().all(|stream| nodes[0].behaviour().ended(*stream) == Some(Ok(())))).await;
+    run(&mut [&mut a, &mut b], |nodes| {
+        streams.iter().all(|stream| nodes[0].behaviour().ended(*stream) == Some(Ok(())))
+    })
+    .await;
     assert_eq!(b.behaviour().most_open, 8, "Protocol::max_inbound");
 }
 

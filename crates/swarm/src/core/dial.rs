@@ -115,7 +115,7 @@ fn rank(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
 
 fn interleave(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     let (v6, v4): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|a| matches!(a.ip(), Some(IpAddr::V6(_))));
+        addresses.into_iter().partition(|a| matches!(a.ip_addr(), Some(IpAddr::V6(_))));
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
     let mut all = Vec::new();
     loop {

@@ -36,7 +36,7 @@ pub(crate) struct Group {
 }
 impl Group {
     pub(crate) fn of(address: &Multiaddr) -> Self {
-        match address.ip() {
+        match address.ip_addr() {
             Some(IpAddr::V4(ip)) => Self {
                 private: ip.is_loopback() || ip.is_private() || ip.is_link_local(),
                 prefix: 0xffff << 32 | u128::from(u32::from(ip)),

@@ -4,17 +4,11 @@ use futures::{FutureExt, StreamExt, future::select};
 use peerage_core::{Socket, Transport, memory};
 use peerage_identity::Keypair;
 use peerage_swarm::{
-    Answer, Code, Codec, Command, Config, Decoded, Direction, FrameWriter, FromSwarm, Instant, InvalidMessage, JobId,
-    Multiaddr, NetworkBehaviour, Outbox, Parts, PeerId, Protocol, Receipt, RecvBuf, Stream, StreamError, StreamEvent, StreamId,
-    StreamProtocol, StreamRef, Swarm, SwarmEvent, Upgrades,
+    Answer, Code, Codec, Command, Config, Decoded, Direction, FrameWriter, FromSwarm, Instant,
+    InvalidMessage, JobId, Multiaddr, NetworkBehaviour, Outbox, Parts, PeerId, Protocol, Receipt, RecvBuf,
+    Stream, StreamError, StreamEvent, StreamId, StreamProtocol, StreamRef, Swarm, SwarmEvent, Upgrades,
 };
-use std::{
-    collections::BTreeMap,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 pub type Node = Swarm<Seen>;
 
@@ -71,7 +65,10 @@ pub async fn run(nodes: &mut [&mut Node], mut until: impl FnMut(&[&mut Node]) ->
         }
     });
     if tokio::time::timeout(Duration::from_secs(10), drive).await.is_err() {
-        panic!("did not happen within 10 s: {:#?}", nodes.iter().map(|node| node.behaviour()).collect::<Vec<_>>());
+        panic!(
+            "did not happen within 10 s: {:#?}",
+            nodes.iter().map(|node| node.behaviour()).collect::<Vec<_>>()
+        );
     }
 }
 
