@@ -227,3 +227,19 @@ impl<M: Send + 'static, E: Send + 'static> NetworkBehaviour
         (**self).dials(address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(NetworkBehaviour)]
+    struct Node<B> {
+        inner: Option<B>,
+    }
+
+    #[test]
+    fn the_derive_can_be_used_in_this_crate() {
+        let mut node: Node<Box<dyn NetworkBehaviour<Message = u8, ToSwarm = u8>>> = Node { inner: None };
+        assert!(node.next_command().is_none());
+    }
+}

@@ -1,6 +1,6 @@
 //! What goes wrong with connections, in rust-libp2p's shapes.
 use crate::PeerCondition;
-use peerage_core::{ConnectedPoint, Multiaddr, PeerId, TransportError};
+use peerage_core::{Code, ConnectedPoint, Multiaddr, PeerId, TransportError};
 use std::{error::Error, fmt, io, time::Duration};
 
 /// Why a dial failed.
@@ -236,6 +236,15 @@ pub enum ConnectionError {
     /// Nobody needed it for a while.
     KeepAliveTimeout,
 }
+impl ConnectionError {
+    /// What the peer said when it closed the connection; `None` if the connection broke, or was closed by us.
+    pub fn closed_by_peer(&self) -> Option<Code> {
+        match self {
+            Self::IO(error) => error.get_ref()?.downcast_ref::<ClosedByPeer>().map(|closed| closed.0),
+            Self::KeepAliveTimeout => None,
+        }
+    }
+}
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -331,3 +340,8 @@ impl Error for ConnectionDenied {
         Some(&*self.inner)
     }
 }
+
+/// Rides inside `ConnectionError::IO`: the peer closed the connection, and said why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the peer closed the connection: {0}")]
+pub struct ClosedByPeer(pub Code);

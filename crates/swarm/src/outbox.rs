@@ -58,6 +58,9 @@ ids! {
     DialId
 }
 impl StreamId {
+    pub(crate) fn route(self) -> Route {
+        self.route
+    }
     /// The id of a stream the peer opened.
     #[doc(hidden)]
     pub fn inbound(seq: u64, route: Route) -> Self {
