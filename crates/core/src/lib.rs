@@ -17,6 +17,7 @@ mod bound;
 mod buffers;
 mod code;
 mod endpoint;
+pub mod memory;
 pub mod multiaddr;
 mod names;
 mod rng;
@@ -47,4 +48,4 @@ pub use time::Instant;
 pub use transport::{Raw, Transport, TransportError, TransportEvent};
 
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.
-pub const BOUNDS: &[Bound] = &[stream::PIPE];
+pub const BOUNDS: &[Bound] = &[stream::PIPE, memory::PIPE, memory::BACKLOG];
