@@ -18,6 +18,7 @@ mod buffers;
 mod code;
 mod endpoint;
 pub mod envelope;
+pub mod memory;
 pub mod multiaddr;
 pub mod multistream;
 mod names;
@@ -54,6 +55,8 @@ pub use transport::{Raw, Transport, TransportError, TransportEvent};
 pub const BOUNDS: &[Bound] = &[
     envelope::ADDRESSES,
     envelope::LENGTH,
+    memory::BACKLOG,
+    memory::PIPE,
     multiaddr::LENGTH,
     multistream::MESSAGE,
     multistream::OFFERS,

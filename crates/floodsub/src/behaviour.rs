@@ -1,10 +1,18 @@
-use crate::{MessageId, PROTOCOL_NAME, Topic, check::{Checked, Checks, Copy}, delivery::Deliveries, neighbour::{Cx, Neighbour}, seen::{Key, Seen}, wire::{self, Author, Message, Rpc, Subscription, Traffic}, FloodEvent, bounds::{INBOUND_MAX, PEER_TOPICS_MAX, QUEUED_MAX, RPC_MAX, TOPIC_MAX, TOPICS_MAX}};
+use crate::{
+    FloodEvent, MessageId, PROTOCOL_NAME, Topic,
+    bounds::{INBOUND_MAX, PEER_TOPICS_MAX, QUEUED_MAX, RPC_MAX, TOPIC_MAX, TOPICS_MAX},
+    check::{Checked, Checks, Copy},
+    delivery::Deliveries,
+    neighbour::{Cx, Neighbour},
+    seen::{Key, Seen},
+    wire::{self, Author, Message, Rpc, Subscription, Traffic},
+};
 use bytes::Bytes;
 use peerage_core::{ConnectionId, Instant, PeerId};
 use peerage_identity::Keypair;
 use peerage_swarm::{
-    AtMaxInbound, Command, Direction, FromSwarm, JobId, NetworkBehaviour, Outbox, Protocol, StreamEvent, StreamRef,
-    Timers,
+    AtMaxInbound, Command, Direction, FromSwarm, JobId, NetworkBehaviour, Outbox, Protocol, StreamEvent,
+    StreamRef, Timers,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -222,7 +230,11 @@ impl Flood {
     ///
     /// # Errors
     /// If it is too large, or too much is on its way.
-    pub fn publish(&mut self, topic: impl Into<Topic>, data: impl Into<Bytes>) -> Result<MessageId, PublishError> {
+    pub fn publish(
+        &mut self,
+        topic: impl Into<Topic>,
+        data: impl Into<Bytes>,
+    ) -> Result<MessageId, PublishError> {
         let (topic, data) = (topic.into(), data.into());
         if topic.id().len() > TOPIC_MAX.get() {
             return Err(PublishError::TopicTooLong { limit: TOPIC_MAX.get() });
@@ -357,7 +369,9 @@ impl Flood {
         let signed = !message.signature.is_empty();
         let takes = match self.reading {
             Reading::Signed if !signed || message.seqno.is_empty() => return self.stats.unsigned += 1,
-            Reading::Anonymous if signed || !anonymous || !message.key.is_empty() => return self.stats.signed += 1,
+            Reading::Anonymous if signed || !anonymous || !message.key.is_empty() => {
+                return self.stats.signed += 1;
+            }
             Reading::Signed => true,
             Reading::Anonymous => false,
             Reading::Lenient => signed,
@@ -459,7 +473,9 @@ impl NetworkBehaviour for Flood {
         match *event {
             // "Starts at the wall clock in nanoseconds", so that a restarted peer is not taken for its own past.
             FromSwarm::Started { unix, .. } | FromSwarm::ClockSet { unix } => self.clock(unix),
-            FromSwarm::ConnectionEstablished { peer, limited: false, others_direct: 0, .. } => self.meet(peer),
+            FromSwarm::ConnectionEstablished { peer, limited: false, others_direct: 0, .. } => {
+                self.meet(peer)
+            }
             FromSwarm::ConnectionClosed { peer, limited: false, others_direct: 0, .. } => self.leave(peer),
             FromSwarm::ConnectionClosed { peer, .. } => {
                 let (neighbours, mut cx) = split!(self);

@@ -2,7 +2,12 @@
 //!
 //! While a check runs its message is *pending*: other copies wait, and are tried one after the other if it proves
 //! forged. So a forger can delay a message, but neither hide it nor have it checked twice.
-use crate::{seen::Key, wire::{Message, Traffic}, FloodEvent, bounds::{CHECKS_BYTES_MAX, CHECKS_MAX, COPIES_MAX}};
+use crate::{
+    FloodEvent,
+    bounds::{CHECKS_BYTES_MAX, CHECKS_MAX, COPIES_MAX},
+    seen::Key,
+    wire::{Message, Traffic},
+};
 use peerage_core::{ConnectionId, PeerId};
 use peerage_swarm::{JobId, Outbox};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,7 +39,12 @@ pub(crate) struct Checks {
 /// What a check came to.
 #[derive(Debug)]
 pub(crate) enum Checked {
-    Authentic { key: Key, message: Message, source: PeerId, sources: BTreeSet<PeerId> },
+    Authentic {
+        key: Key,
+        message: Message,
+        source: PeerId,
+        sources: BTreeSet<PeerId>,
+    },
     /// Forged, or never checked; another copy may be on its way through.
     Refused,
 }
@@ -71,7 +81,12 @@ impl Checks {
         self.by_key.insert(key, check);
     }
     /// A job has ended.
-    pub(crate) fn on_job(&mut self, job: JobId, held: bool, outbox: &mut Outbox<Traffic, FloodEvent>) -> Checked {
+    pub(crate) fn on_job(
+        &mut self,
+        job: JobId,
+        held: bool,
+        outbox: &mut Outbox<Traffic, FloodEvent>,
+    ) -> Checked {
         let check = self.jobs.remove(&job).and_then(|key| self.by_key.remove_entry(&key));
         let Some((key, mut check)) = check else { return Checked::Refused };
         self.bytes = self.bytes.saturating_sub(check.running.message.raw().len());

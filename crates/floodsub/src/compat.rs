@@ -114,11 +114,19 @@ impl Behaviour {
         self.publish_many_any([topic], data);
     }
     /// Publishes on several topics, if we subscribed to one of them.
-    pub fn publish_many(&mut self, topic: impl IntoIterator<Item = impl Into<Topic>>, data: impl Into<Bytes>) {
+    pub fn publish_many(
+        &mut self,
+        topic: impl IntoIterator<Item = impl Into<Topic>>,
+        data: impl Into<Bytes>,
+    ) {
         self.publish_on(topic.into_iter().map(Into::into).collect(), data.into(), true);
     }
     /// Publishes on several topics.
-    pub fn publish_many_any(&mut self, topic: impl IntoIterator<Item = impl Into<Topic>>, data: impl Into<Bytes>) {
+    pub fn publish_many_any(
+        &mut self,
+        topic: impl IntoIterator<Item = impl Into<Topic>>,
+        data: impl Into<Bytes>,
+    ) {
         self.publish_on(topic.into_iter().map(Into::into).collect(), data.into(), false);
     }
     fn publish_on(&mut self, topics: Vec<Topic>, data: Bytes, only_subscribed: bool) {

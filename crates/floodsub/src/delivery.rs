@@ -1,5 +1,9 @@
 //! Who of its subscribers has a message.
-use crate::{wire::Traffic, FloodEvent, bounds::{DELIVERY_SECS, TRACKED_BYTES_MAX, TRACKED_MAX}};
+use crate::{
+    FloodEvent,
+    bounds::{DELIVERY_SECS, TRACKED_BYTES_MAX, TRACKED_MAX},
+    wire::Traffic,
+};
 use peerage_core::{Instant, PeerId};
 use peerage_swarm::{Outbox, Timers};
 use std::{

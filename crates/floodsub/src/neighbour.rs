@@ -11,7 +11,12 @@
 //! To everybody one stream for the life of the connection, never ended by us: go resets the older of two, and to js
 //! the end of one is the end of the peer. Only rust-libp2p's floodsub reads a single RPC per stream, of at most 2,048
 //! bytes, and drops the stream with whatever else is on it.
-use crate::{MessageId, Missed, PROTOCOL_NAME, Stats, Topic, delivery::Deliveries, wire::{Message, Rpc, Subscription, Traffic}, FloodEvent, bounds::{ATTEMPTS_MAX, ONE_SHOT_MAX, QUEUED_MAX, SENT_MAX, SHOTS_MAX, WAITING_BYTES_MAX, WAITING_MAX}};
+use crate::{
+    FloodEvent, MessageId, Missed, PROTOCOL_NAME, Stats, Topic,
+    bounds::{ATTEMPTS_MAX, ONE_SHOT_MAX, QUEUED_MAX, SENT_MAX, SHOTS_MAX, WAITING_BYTES_MAX, WAITING_MAX},
+    delivery::Deliveries,
+    wire::{Message, Rpc, Subscription, Traffic},
+};
 use peerage_core::{Code, Instant, PeerId};
 use peerage_swarm::{Outbox, Receipt, StreamError, StreamEvent, StreamId, Timers, Wire};
 use std::{

@@ -1,4 +1,7 @@
-use crate::{wire::Message, bounds::{SEEN_MAX, SEEN_SECS}};
+use crate::{
+    bounds::{SEEN_MAX, SEEN_SECS},
+    wire::Message,
+};
 use peerage_core::{Instant, PeerId};
 use peerage_identity::crypto::Sha256;
 use std::{

@@ -10,17 +10,17 @@
 //! What is well-formed but wrong is a value that says so ([`Message::flaw`]): a neighbour may only be forwarding it.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use crate::{Topic, bounds::{MESSAGE_TOPICS_MAX, RPC_MAX, RPC_MESSAGES_MAX, RPC_SUBSCRIPTIONS_MAX, TOPIC_MAX}};
+use crate::{
+    Topic,
+    bounds::{MESSAGE_TOPICS_MAX, RPC_MAX, RPC_MESSAGES_MAX, RPC_SUBSCRIPTIONS_MAX, TOPIC_MAX},
+};
 use bytes::Bytes;
 use peerage_core::{
     FrameWriter, InvalidMessage, PeerId,
     proto::{self, Reader},
 };
 use peerage_identity::{Keypair, PublicKey, SigningError};
-use peerage_swarm::{
-    Protocol, Variant, Wire,
-    codec::Delimited,
-};
+use peerage_swarm::{Protocol, Variant, Wire, codec::Delimited};
 
 /// "libp2p-pubsub:" stands before the bytes that are signed.
 const SIGN_PREFIX: &[u8] = b"libp2p-pubsub:";
@@ -105,7 +105,12 @@ impl Author {
 }
 
 impl Message {
-    pub(crate) fn compose(author: &Author, seqno: u64, topic: &Topic, data: &Bytes) -> Result<Self, SigningError> {
+    pub(crate) fn compose(
+        author: &Author,
+        seqno: u64,
+        topic: &Topic,
+        data: &Bytes,
+    ) -> Result<Self, SigningError> {
         let mut raw = Vec::with_capacity(data.len().saturating_add(topic.id().len()).saturating_add(160));
         if let Author::Signed(_, from) | Author::Unsigned(from) = author {
             proto::put_slice(&mut raw, 1, from.as_bytes());

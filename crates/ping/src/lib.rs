@@ -7,8 +7,8 @@
 
 use peerage_core::{Bound, Code, ConnectionId, Instant, PeerId, Rng, StreamProtocol};
 use peerage_swarm::{
-    Answer, AtMaxInbound, Command, Direction, FromSwarm, NetworkBehaviour, Outbox, Protocol, StreamError, StreamEvent,
-    StreamId, StreamRef, Timers, codec::Fixed,
+    Answer, AtMaxInbound, Command, Direction, FromSwarm, NetworkBehaviour, Outbox, Protocol, StreamError,
+    StreamEvent, StreamId, StreamRef, Timers, codec::Fixed,
 };
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -18,7 +18,8 @@ pub const PROTOCOL_NAME: StreamProtocol = StreamProtocol::new("/ipfs/ping/1.0.0"
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.
 pub const BOUNDS: &[Bound] = &[INBOUND];
 /// "The listening peer SHOULD accept at most two streams per peer."
-const INBOUND: Bound = Bound { name: "ping.inbound", default: 2, unit: "streams per connection", policy: "reset" };
+const INBOUND: Bound =
+    Bound { name: "ping.inbound", default: 2, unit: "streams per connection", policy: "reset" };
 
 /// A ping and its echo are the same 32 bytes.
 type Payload = [u8; 32];
@@ -119,7 +120,8 @@ impl NetworkBehaviour for Behaviour {
     type ToSwarm = Event;
 
     fn protocols(&self) -> Vec<Protocol<Payload>> {
-        let ping = Protocol::new(PROTOCOL_NAME, Fixed).max_inbound(INBOUND.default as u16, AtMaxInbound::Reset);
+        let ping =
+            Protocol::new(PROTOCOL_NAME, Fixed).max_inbound(INBOUND.default as u16, AtMaxInbound::Reset);
         vec![ping.keep_alive(false).on_limited(true).answer((), |(), _, ping| match ping {
             Some(ping) => Answer::Reply(ping),
             None => Answer::Pass(None),
@@ -179,7 +181,9 @@ impl NetworkBehaviour for Behaviour {
                 outbox.reset(on.id, Code::NONE);
                 pinger.state = State::Broken { until: *until };
             }
-            (StreamEvent::Closed(_), State::Resting { until, .. }) => pinger.state = State::Broken { until: *until },
+            (StreamEvent::Closed(_), State::Resting { until, .. }) => {
+                pinger.state = State::Broken { until: *until }
+            }
             (StreamEvent::Finished, State::Waiting { .. }) => {
                 outbox.reset(on.id, Code::NONE);
                 pinger.fail(other("the peer ended the stream"), now, config, outbox);
@@ -263,7 +267,9 @@ enum State {
 impl State {
     fn stream(&self) -> Option<StreamId> {
         match *self {
-            Self::Opening(stream) | Self::Waiting { stream, .. } | Self::Resting { stream, .. } => Some(stream),
+            Self::Opening(stream) | Self::Waiting { stream, .. } | Self::Resting { stream, .. } => {
+                Some(stream)
+            }
             Self::Broken { .. } | Self::Unsupported => None,
         }
     }
@@ -274,7 +280,13 @@ fn other(why: &'static str) -> Failure {
 }
 
 impl Pinger {
-    fn ping(&mut self, stream: StreamId, payload: Payload, now: Instant, outbox: &mut Outbox<Payload, Event>) {
+    fn ping(
+        &mut self,
+        stream: StreamId,
+        payload: Payload,
+        now: Instant,
+        outbox: &mut Outbox<Payload, Event>,
+    ) {
         outbox.send(stream, payload);
         self.state = State::Waiting { stream, payload, sent_at: now };
     }

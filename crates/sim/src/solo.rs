@@ -14,8 +14,8 @@ use flow::Flow;
 use outside::Outside;
 use peerage_core::{ConnectedPoint, ConnectionId, Instant, Multiaddr, PeerId, Seed, StreamProtocol};
 use peerage_swarm::{
-    ConnectionDenied, ConnectionInfo, DialError, DialId, Direction, FromSwarm, JobId, ListenError, NetworkBehaviour,
-    Protocol, Reachability, SourceId, StreamId,
+    ConnectionDenied, ConnectionInfo, DialError, DialId, Direction, FromSwarm, JobId, ListenError,
+    NetworkBehaviour, Protocol, Reachability, SourceId, StreamId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -70,7 +70,9 @@ pub struct Solo<B: NetworkBehaviour> {
     external: BTreeMap<Multiaddr, Reachability>,
     peer_addrs: BTreeSet<(PeerId, Multiaddr)>,
     spoken: BTreeMap<ConnectionId, Vec<StreamProtocol>>,
+    /// What follows from commands; told before anything else that came in.
     deliveries: VecDeque<Delivery<B::Message>>,
+    incoming: VecDeque<Delivery<B::Message>>,
     events: Vec<B::ToSwarm>,
     trace: Vec<String>,
     given: Vec<Given>,
@@ -104,6 +106,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             peer_addrs: BTreeSet::new(),
             spoken: BTreeMap::new(),
             deliveries: VecDeque::new(),
+            incoming: VecDeque::new(),
             events: Vec::new(),
             trace: Vec::new(),
             given: Vec::new(),
@@ -241,7 +244,8 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             }
             return Err(ConnectionDenied::new(text));
         }
-        self.connections.insert(connection, Connection { peer, endpoint, limited, kept_alive: BTreeSet::new() });
+        self.connections
+            .insert(connection, Connection { peer, endpoint, limited, kept_alive: BTreeSet::new() });
         self.deliveries.push_back(Delivery::Established { connection, dial });
         Ok(connection)
     }
@@ -257,7 +261,8 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     }
     /// Whether the behaviour, or one of its streams, keeps a connection alive.
     pub fn kept_alive(&self, connection: ConnectionId) -> bool {
-        let by_stream = self.flows.values().filter(|flow| flow.connection == Some(connection) && !flow.is_over());
+        let by_stream =
+            self.flows.values().filter(|flow| flow.connection == Some(connection) && !flow.is_over());
         self.connections.get(&connection).is_some_and(|c| !c.kept_alive.is_empty())
             || by_stream.into_iter().any(|flow| {
                 self.protocol(flow.route, &flow.name).is_none_or(|at| self.protocols[at].keep_alive)

@@ -86,7 +86,7 @@ async fn a_backlog_drains_when_the_peer_reads_again() {
     let (mut a, mut b) = (node(), node());
     let b_id = connect(&mut a, &mut b).await;
     let stream = a.behaviour_mut().open(b_id, "/sink");
-    for _ in 0..10 {
+    for _ in 0..8 {
         a.behaviour_mut().send_bytes(stream, Bytes::from(vec![7; 60_000]));
     }
     run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().story(stream).contains(&"drained".into())).await;

@@ -16,7 +16,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             // C1: to `None` before anything is delivered.
             self.drain();
             self.flush();
-            if let Some(delivery) = self.deliveries.pop_front() {
+            if let Some(delivery) = self.deliveries.pop_front().or_else(|| self.incoming.pop_front()) {
                 self.deliver(delivery);
             } else if self.behaviour.next_timeout().is_some_and(|at| at <= self.now) {
                 due += 1;
@@ -38,7 +38,10 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             assert!(count <= capacity, "C6: over {capacity} commands between two drains");
             self.carry_out(command);
         }
-        assert!(self.behaviour.next_command().is_none(), "C1: a command after next_command said there was none");
+        assert!(
+            self.behaviour.next_command().is_none(),
+            "C1: a command after next_command said there was none"
+        );
     }
 
     /// C2: `on_timeout` with nothing due changes nothing.

@@ -13,7 +13,9 @@ pub(super) enum Progress {
     Offered,
     Open,
     /// `Closed` is on its way, or was told.
-    Over { told: bool },
+    Over {
+        told: bool,
+    },
 }
 
 pub(super) struct Flow<M> {
@@ -100,7 +102,13 @@ impl<M> Flow<M> {
     }
     /// As the behaviour knows it.
     pub(super) fn as_ours<'a>(&self, id: StreamId, name: &'a StreamProtocol) -> StreamRef<'a> {
-        StreamRef { id, peer: self.peer, direction: self.direction, connection: self.connection, protocol: name }
+        StreamRef {
+            id,
+            peer: self.peer,
+            direction: self.direction,
+            connection: self.connection,
+            protocol: name,
+        }
     }
     /// As the peer knows it: what we call outbound it calls inbound. The id is still ours.
     pub(super) fn as_theirs<'a>(&self, me: PeerId, id: StreamId, name: &'a StreamProtocol) -> StreamRef<'a> {

@@ -41,7 +41,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     }
     pub(super) fn drop_source(&mut self, id: SourceId) {
         if self.sources.remove(&id).is_some() {
-            self.deliveries.push_back(Delivery::Source(id, SourceEvent::Closed(Ok(()))));
+            self.incoming.push_back(Delivery::Source(id, SourceEvent::Closed(Ok(()))));
         }
     }
     /// Polls every stream and task once; whether one of them had something to say.
@@ -63,14 +63,14 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
                 },
             };
             if let Some(message) = message {
-                self.deliveries.push_back(Delivery::Source(*id, SourceEvent::Message(message)));
+                self.incoming.push_back(Delivery::Source(*id, SourceEvent::Message(message)));
             }
             if last {
                 over.push(*id);
             }
         }
         over.into_iter().for_each(|id| self.drop_source(id));
-        !self.deliveries.is_empty()
+        !self.incoming.is_empty()
     }
 
     /// Gives streams and tasks of the outside the chance to say something.
@@ -96,7 +96,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     }
     fn source_says(&mut self, on: SourceId, event: SourceEvent<B::Message>) {
         assert!(self.sources.contains_key(&on), "{on:?} is not attached");
-        self.deliveries.push_back(Delivery::Source(on, event));
+        self.incoming.push_back(Delivery::Source(on, event));
         self.settle();
     }
     /// The datagrams sent since this was last asked.

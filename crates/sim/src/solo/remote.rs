@@ -30,7 +30,8 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
         let protocol = &self.protocols[at];
         let route = protocol.route();
         let open = self.flows.values().filter(|f| f.connection == Some(connection) && f.route == route);
-        let open = open.filter(|f| f.direction == Direction::Inbound && f.name == *name && !f.is_over()).count();
+        let open =
+            open.filter(|f| f.direction == Direction::Inbound && f.name == *name && !f.is_over()).count();
         let full = open >= usize::from(protocol.max_inbound);
         if full && protocol.at_max_inbound == AtMaxInbound::Reset {
             return Err(Code::RESOURCE_LIMIT);
@@ -51,13 +52,13 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         flow.progress = Progress::Open;
         let raw = flow.raw;
-        self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Opened));
+        self.incoming.push_back(Delivery::Stream(id, StreamEvent::Opened));
         if raw {
             let (stream, half) = peerage_core::Stream::pair();
             if let Some(flow) = self.flows.get_mut(&id) {
                 flow.half = Some(half);
             }
-            self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Detached(stream)));
+            self.incoming.push_back(Delivery::Stream(id, StreamEvent::Detached(stream)));
         } else {
             self.answer(id, None);
             self.decode(id);
@@ -89,10 +90,14 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     pub fn peer_accepts_as(&mut self, id: StreamId, name: &StreamProtocol) {
         let flow = self.stream(id);
         assert!(flow.offer.contains(name), "{name} was not offered on {id:?}");
-        assert!(flow.progress == Progress::Offered, "{id:?} is not waiting for an answer: {:?}", flow.progress);
+        assert!(
+            flow.progress == Progress::Offered,
+            "{id:?} is not waiting for an answer: {:?}",
+            flow.progress
+        );
         flow.progress = Progress::Open;
         flow.name = name.clone();
-        self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Opened));
+        self.incoming.push_back(Delivery::Stream(id, StreamEvent::Opened));
         self.settle();
     }
     /// The peer speaks none of the names offered.
@@ -160,7 +165,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
         if let Some(half) = &mut flow.half {
             half.stopped(code);
         }
-        self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Stopped(code)));
+        self.incoming.push_back(Delivery::Stream(id, StreamEvent::Stopped(code)));
         self.end_if_done(id);
         self.settle();
     }
@@ -214,7 +219,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     pub fn peer_confirms(&mut self, id: StreamId) {
         let receipts = std::mem::take(&mut self.stream(id).unconfirmed);
         let confirmed = receipts.into_iter().map(|r| Delivery::Stream(id, StreamEvent::Confirmed(r)));
-        self.deliveries.extend(confirmed);
+        self.incoming.extend(confirmed);
         self.settle();
     }
     /// Whether we sent the end of our half.
@@ -293,13 +298,13 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
                 Some(Err(invalid)) => return self.invalid(id, invalid),
             };
             if let Some(message) = self.answer(id, Some(message)) {
-                self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Message(message)));
+                self.incoming.push_back(Delivery::Stream(id, StreamEvent::Message(message)));
             }
         }
         let Some(flow) = self.flows.get_mut(&id) else { return };
         if flow.ended && !flow.finished_told {
             flow.finished_told = true;
-            self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Finished));
+            self.incoming.push_back(Delivery::Stream(id, StreamEvent::Finished));
             self.end_if_done(id);
         }
     }

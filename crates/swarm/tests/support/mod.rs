@@ -80,7 +80,8 @@ pub async fn within<F: Future>(nodes: &mut [&mut Node], what: F) -> F::Output {
         }
         Poll::<()>::Pending
     });
-    let both = select(pin!(what), pin!(drive)).map(|either| match either {
+    let (what, drive) = (pin!(what), pin!(drive));
+    let both = select(what, drive).map(|either| match either {
         futures::future::Either::Left((output, _)) => output,
         futures::future::Either::Right(_) => unreachable!("drives for ever"),
     });
