@@ -110,7 +110,7 @@ struct Exchange {
 #[derive(Debug)]
 enum What {
     /// We asked, or a peer pushes; so much has been said.
-    Listening { full: bool, said: Option<Message>, messages: usize },
+    Listening { full: bool, said: Option<Box<Message>>, messages: usize },
     /// A peer asked.
     Answering,
     /// We push.
@@ -185,6 +185,13 @@ impl Behaviour {
 
     // --- what we say ---
 
+    fn on_listen(&mut self, listener: ListenerId, address: &Multiaddr, yes: bool, now: Instant) {
+        let entry = (listener, address.clone());
+        let changed = if yes { self.listen.insert(entry) } else { self.listen.remove(&entry) };
+        if changed {
+            self.refresh(now);
+        }
+    }
     /// Something that we say may have changed.
     fn refresh(&mut self, now: Instant) {
         if !self.started {
@@ -290,7 +297,7 @@ impl Behaviour {
         }
         match said {
             Some(said) => said.merge(message),
-            None => *said = Some(message),
+            None => *said = Some(Box::new(message)),
         }
     }
     /// An exchange is over: with what was said, or with what is to be told the application.
@@ -305,7 +312,7 @@ impl Behaviour {
                 match (said, result) {
                     (_, Err(error)) => Err(error),
                     (None, Ok(())) => Err(StreamUpgradeError::Apply(UpgradeError::StreamClosed)),
-                    (Some(said), Ok(())) => self.learn(connection, said, full),
+                    (Some(said), Ok(())) => self.learn(connection, *said, full),
                 }
             }
             What::Answering => {
@@ -495,15 +502,9 @@ impl NetworkBehaviour for Behaviour {
                 self.refresh(now);
             }
             FromSwarm::ClockSet { unix } => self.unix = (unix, now),
-            FromSwarm::ListenAddr { listener, address } => {
-                if self.listen.insert((listener, address.clone())) {
-                    self.refresh(now);
-                }
-            }
+            FromSwarm::ListenAddr { listener, address } => self.on_listen(listener, address, true, now),
             FromSwarm::ListenAddrExpired { listener, address } => {
-                if self.listen.remove(&(listener, address.clone())) {
-                    self.refresh(now);
-                }
+                self.on_listen(listener, address, false, now);
             }
             FromSwarm::ListenerClosed { listener, .. } => {
                 self.listen.retain(|(of, _)| *of != listener);
@@ -580,13 +581,15 @@ impl NetworkBehaviour for Behaviour {
             match due {
                 Due::Ask(connection) => self.ask(connection),
                 Due::Push => {
-                    self.last_push = Some(now);
                     self.wait_for(|connection| {
                         connection
                             .info
                             .as_ref()
                             .is_some_and(|info| info.protocols.contains(&PUSH_PROTOCOL_NAME))
                     });
+                    if !self.waiting.is_empty() {
+                        self.last_push = Some(now);
+                    }
                     self.push_next();
                 }
                 Due::Timeout(stream) => {

@@ -191,8 +191,19 @@ impl<E: Report> Behaviour<E> {
         }
         self.unsettled(now);
     }
+    fn on_listen(&mut self, listener: ListenerId, address: &Multiaddr, yes: bool, now: Instant) {
+        let entry = (listener, address.clone());
+        let changed = if yes {
+            self.listen.len() < LISTEN.get() && self.listen.insert(entry)
+        } else {
+            self.listen.remove(&entry)
+        };
+        if changed {
+            self.unsettled(now);
+        }
+    }
     fn unsettled(&mut self, now: Instant) {
-        if self.timers.get(&Due::Settled).is_none() {
+        if self.source.is_some() && self.timers.get(&Due::Settled).is_none() {
             self.timers.set(Due::Settled, now.after(SETTLE));
         }
     }
@@ -498,17 +509,11 @@ impl<E: Report> NetworkBehaviour for Behaviour<E> {
                 self.source = Some(self.outbox.attach(Source::Multicast { v4, v6 }));
             }
             FromSwarm::Interfaces { all } if self.source.is_some() => self.on_interfaces(all, now),
-            FromSwarm::ListenAddr { listener, address } if self.source.is_some() => {
-                if self.listen.len() < LISTEN.get() && self.listen.insert((listener, address.clone())) {
-                    self.unsettled(now);
-                }
+            FromSwarm::ListenAddr { listener, address } => self.on_listen(listener, address, true, now),
+            FromSwarm::ListenAddrExpired { listener, address } => {
+                self.on_listen(listener, address, false, now);
             }
-            FromSwarm::ListenAddrExpired { listener, address } if self.source.is_some() => {
-                if self.listen.remove(&(listener, address.clone())) {
-                    self.unsettled(now);
-                }
-            }
-            FromSwarm::ListenerClosed { listener, .. } if self.source.is_some() => {
+            FromSwarm::ListenerClosed { listener, .. } => {
                 self.listen.retain(|(of, _)| *of != listener);
                 self.unsettled(now);
             }

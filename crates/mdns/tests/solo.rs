@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    unreachable_pub,
     reason = "a test may panic"
 )]
 mod dns;
@@ -486,7 +487,12 @@ fn trouble_is_told_once_per_interface_and_health_has_the_last_error() {
 fn garbage_is_counted() {
     let mut solo = quiet(1);
     let source = solo.multicasts()[0].0;
-    solo.datagram(source, 2, "192.168.1.9:5353".parse().unwrap(), vec![0xff; 100]);
+    solo.datagram(
+        source,
+        2,
+        "192.168.1.9:5353".parse().unwrap(),
+        [[0; 4].to_vec(), vec![0xff; 100]].concat(),
+    );
     assert_eq!(solo.behaviour().stats().malformed, 1);
 }
 
