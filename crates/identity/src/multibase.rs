@@ -58,7 +58,9 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, ParseError> {
     let digits = digits(base, alphabet, rest.as_str(), 1, matches!(grouping, Padded(..)))?;
     match grouping {
         Bits(bits) => from_bits(&digits, bits, text),
-        Padded(bits, group) if text.len().saturating_sub(1).is_multiple_of(group) => from_bits(&digits, bits, text),
+        Padded(bits, group) if text.len().saturating_sub(1).is_multiple_of(group) => {
+            from_bits(&digits, bits, text)
+        }
         Padded(..) => Err(ParseError::Incomplete { position: text.len() }),
         Number => Ok(from_number(&digits, alphabet.len())),
     }
@@ -147,4 +149,18 @@ fn from_number(digits: &[u8], base: usize) -> Vec<u8> {
     bytes.extend(digits.iter().take_while(|digit| **digit == 0).map(|_| 0));
     bytes.reverse();
     bytes
+}
+
+/// Encodes base64 with padding, without a prefix.
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3).saturating_mul(4));
+    for group in bytes.chunks(3) {
+        let [a, b, c] = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or_default()));
+        let bits = a << 16 | b << 8 | c;
+        for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let digit = STD64.get((bits >> shift & 63) as usize).filter(|_| at <= group.len());
+            text.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
 }

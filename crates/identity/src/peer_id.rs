@@ -1,7 +1,7 @@
-use crate::{crypto, multibase, varint};
+use crate::{PublicKey, crypto, multibase, varint};
 use std::{fmt, str::FromStr};
 
-/// "If the length of the serialized bytes is less than or equal to 42, we compute the 'identity' multihash."
+/// A key whose protobuf has at most so many bytes is its own id; a longer one is hashed.
 const INLINE_MAX: usize = 42;
 /// Code and length of a multihash are one byte each here.
 const LEN_MAX: usize = 2 + INLINE_MAX;
@@ -20,8 +20,22 @@ const LIBP2P_KEY: u64 = 0x72;
 pub struct PeerId([u8; LEN_MAX]); // the multihash, then zeros
 
 impl PeerId {
-    /// The id that belongs to a key in its protobuf form.
-    pub(crate) fn from_encoded_key(key: &[u8]) -> Self {
+    /// The id of the peer with this key.
+    pub fn from_public_key(key: &PublicKey) -> Self {
+        Self::from_encoded_key(&key.encode_protobuf())
+    }
+
+    /// The key, where the id holds it (Ed25519 and secp256k1): signatures can then be verified without asking for it.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        match self.as_bytes() {
+            [0x00, _, key @ ..] => {
+                PublicKey::try_decode_protobuf(key).ok().filter(|key| key.to_peer_id() == *self)
+            }
+            _ => None,
+        }
+    }
+
+    fn from_encoded_key(key: &[u8]) -> Self {
         Self::wrap(IDENTITY as u8, key).unwrap_or_else(|| Self::of_digest(&crypto::sha256(key)))
     }
 
@@ -111,7 +125,7 @@ impl FromStr for PeerId {
         if text.len() > TEXT_MAX {
             return Err(ParseError::TooLong { len: text.len() });
         }
-        // "If it starts with `1` or `Qm`, it's a bare base58btc encoded multihash. [...] Otherwise, it's a multibase encoded CID."
+        // No multibase begins with `1` or `Q`: that is a multihash in base58btc, everything else a CID.
         if text.starts_with('1') || text.starts_with("Qm") {
             return Self::from_bytes(&multibase::decode_base58(text)?);
         }
@@ -137,6 +151,18 @@ impl fmt::Display for PeerId {
 impl fmt::Debug for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PeerId").field(&self.to_base58()).finish()
+    }
+}
+
+impl From<&PublicKey> for PeerId {
+    fn from(key: &PublicKey) -> Self {
+        Self::from_public_key(key)
+    }
+}
+
+impl From<PublicKey> for PeerId {
+    fn from(key: PublicKey) -> Self {
+        Self::from_public_key(&key)
     }
 }
 

@@ -14,7 +14,7 @@ pub fn decode(from: &[u8]) -> Result<Option<(u64, usize)>, Error> {
     for (at, &byte) in from.iter().take(MAX_LEN).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            // "implementations MUST [...] reject non-minimal encodings": there is one way to write a number.
+            // There is one way to write a number: what ends in a zero byte could be shorter, and the spec wants it refused.
             return if byte == 0 && at > 0 { Err(Error::NotMinimal) } else { Ok(Some((value, at + 1))) };
         }
     }
