@@ -66,7 +66,8 @@ struct Trouble {
 
 pub(crate) enum ListenerEvent {
     Address(Multiaddr, bool),
-    Incoming(TcpStream, SocketAddr),
+    /// With our address and theirs.
+    Incoming(TcpStream, SocketAddr, SocketAddr),
     Error(io::Error),
 }
 
@@ -158,7 +159,9 @@ impl Listener {
                     if let Some(trouble) = &mut self.trouble {
                         trouble.pause = FIRST_PAUSE;
                     }
-                    return Poll::Ready(ListenerEvent::Incoming(stream, from));
+                    // macOS has forgotten it if the peer is gone already.
+                    let local = stream.local_addr().unwrap_or(self.local);
+                    return Poll::Ready(ListenerEvent::Incoming(stream, local, from));
                 }
                 Err(error) => error,
             };

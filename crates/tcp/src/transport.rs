@@ -73,20 +73,23 @@ impl Transport {
         }
     }
 
-    fn incoming(&self, listener: ListenerId, stream: TcpStream, from: SocketAddr) -> TransportEvent {
-        let domain = Domain::for_address(from);
+    fn incoming(
+        &self,
+        listener: ListenerId,
+        stream: TcpStream,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> TransportEvent {
+        let domain = Domain::for_address(remote);
         if let Err(error) = self.config.apply(&SockRef::from(&stream), domain) {
             // macOS says so of a connection that is gone already; whoever reads it will learn.
-            tracing::trace!(%from, %error, "the options of an incoming connection");
+            tracing::trace!(%remote, %error, "the options of an incoming connection");
         }
-        match stream.local_addr() {
-            Ok(local) => TransportEvent::Incoming {
-                listener,
-                local: multiaddr(local, &self.interfaces),
-                remote: multiaddr(from, &self.interfaces),
-                raw: futures::future::ready(Ok(Socket::raw(stream))).boxed(),
-            },
-            Err(error) => TransportEvent::Error { listener, error },
+        TransportEvent::Incoming {
+            listener,
+            local: multiaddr(local, &self.interfaces),
+            remote: multiaddr(remote, &self.interfaces),
+            raw: futures::future::ready(Ok(Socket::raw(stream))).boxed(),
         }
     }
 }
@@ -180,7 +183,7 @@ impl peerage_core::Transport for Transport {
                 ListenerEvent::Address(address, yes) => {
                     TransportEvent::Address { listener: next, address, yes }
                 }
-                ListenerEvent::Incoming(stream, from) => self.incoming(next, stream, from),
+                ListenerEvent::Incoming(stream, local, from) => self.incoming(next, stream, local, from),
                 ListenerEvent::Error(error) => TransportEvent::Error { listener: next, error },
             });
         }
