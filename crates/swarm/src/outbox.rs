@@ -278,6 +278,10 @@ impl<M, E> Outbox<M, E> {
     pub fn has_room(&self) -> bool {
         self.commands.len() < Self::CAPACITY
     }
+    /// C6. How many more commands fit: for what is sent to many peers at once.
+    pub fn room(&self) -> usize {
+        Self::CAPACITY.saturating_sub(self.commands.len())
+    }
     /// The oldest command: what `next_command` returns.
     pub fn pop(&mut self) -> Option<Command<M, E>> {
         self.commands.pop_front()
