@@ -5,7 +5,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use futures::StreamExt;
+use futures::{
+    StreamExt,
+    future::{Either, join, select},
+};
 use peerage_identity::Keypair;
 use peerage_mdns::{Behaviour, LanEvent};
 use peerage_swarm::{Config, Parts, PeerId, Swarm, SwarmEvent, Upgrades};
@@ -53,20 +56,38 @@ fn node() -> Swarm<Behaviour> {
     swarm
 }
 
-/// What was found of somebody, and that there is a connection.
-async fn meets(swarm: &mut Swarm<Behaviour>, other: PeerId) -> Vec<String> {
-    let (mut addresses, mut connected) = (Vec::new(), false);
-    while addresses.is_empty() || !connected {
-        match swarm.select_next_some().await {
+/// What was found of somebody, and whether there is a connection.
+#[derive(Default)]
+struct Meeting {
+    addresses: Vec<String>,
+    connected: bool,
+}
+impl Meeting {
+    fn on(&mut self, event: SwarmEvent<LanEvent>, other: PeerId) {
+        match event {
             SwarmEvent::Behaviour(LanEvent::Discovered(found)) => {
                 assert!(found.iter().all(|(peer, _)| *peer == other));
-                addresses.extend(found.iter().map(|(_, address)| address.to_string()));
+                self.addresses.extend(found.iter().map(|(_, address)| address.to_string()));
             }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => connected |= peer_id == other,
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.connected |= peer_id == other,
             _ => {}
         }
     }
-    addresses
+    fn is_over(&self) -> bool {
+        self.connected && !self.addresses.is_empty()
+    }
+}
+/// Both go on until both have met.
+async fn meeting(a: &mut Swarm<Behaviour>, b: &mut Swarm<Behaviour>) -> [Meeting; 2] {
+    let (id_a, id_b) = (*a.local_peer_id(), *b.local_peer_id());
+    let mut seen = [Meeting::default(), Meeting::default()];
+    while !seen.iter().all(Meeting::is_over) {
+        match select(a.select_next_some(), b.select_next_some()).await {
+            Either::Left((event, _)) => seen[0].on(event, id_b),
+            Either::Right((event, _)) => seen[1].on(event, id_a),
+        }
+    }
+    seen
 }
 async fn sees_leave(swarm: &mut Swarm<Behaviour>, other: PeerId) {
     loop {
@@ -82,13 +103,13 @@ fn meet(only: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (mut a, mut b) = (node(), node());
-        let (id_a, id_b) = (*a.local_peer_id(), *b.local_peer_id());
-        let both = futures::future::join(meets(&mut a, id_b), meets(&mut b, id_a));
-        let (seen_by_a, seen_by_b) = timeout(Duration::from_secs(2), both).await.expect("within two seconds");
-        for addresses in [&seen_by_a, &seen_by_b] {
+        let id_b = *b.local_peer_id();
+        let seen =
+            timeout(Duration::from_secs(2), meeting(&mut a, &mut b)).await.expect("within two seconds");
+        for Meeting { addresses, .. } in seen {
             assert!(addresses.iter().all(|address| address.contains(only)), "{addresses:?}");
         }
-        let leaving = futures::future::join(b.shutdown(Duration::from_secs(1)), sees_leave(&mut a, id_b));
+        let leaving = join(b.shutdown(Duration::from_secs(1)), sees_leave(&mut a, id_b));
         timeout(Duration::from_secs(3), leaving).await.expect("a goodbye");
         let health = a.behaviour().health();
         assert!(health.iter().any(|health| health.heard > 0), "{health:?}");
