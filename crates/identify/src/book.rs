@@ -90,7 +90,7 @@ impl Cache {
     }
 }
 
-/// What peers say our address is. "One claim": go wants four from different networks before it believes.
+/// What peers say our address is. Each is one claim: go wants four from different networks before it believes.
 #[derive(Debug, Default)]
 pub(crate) struct Observed(BTreeMap<Multiaddr, BTreeSet<Observer>>);
 

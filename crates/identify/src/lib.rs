@@ -13,6 +13,7 @@
 //! | `text.rs` | text of strangers, made harmless |
 //! | `book.rs` | addresses of peers, kept for a while; what others call us |
 //! | `behaviour.rs` | events in, commands out |
+//! | `behaviour/tell.rs`, `behaviour/learn.rs` | what we push, what others say |
 //!
 //! Spec: [identify](https://github.com/libp2p/specs/blob/master/identify/README.md) r1, with the signed peer record (field
 //! 8) that everybody sends. The record is sent in the form that is deployed (go, js, python), not in that of RFC 0003

@@ -132,7 +132,7 @@ impl Wire for Message {
             match field.number() {
                 1 => message.public_key = Some(Bytes::copy_from_slice(&field.bytes(max)?)),
                 2 => {
-                    // "An unknown code in one address must not make the message fail": it is skipped.
+                    // One with a code that nobody here knows is skipped; the others hold.
                     let address = Multiaddr::try_from(&field.bytes(max)?[..]).ok();
                     message
                         .listen_addrs

@@ -13,6 +13,7 @@
 //! | `known.rs` | who was heard |
 //! | `dialer.rs` | when to dial whom |
 //! | `behaviour.rs` | events in, commands out |
+//! | `behaviour/announce.rs`, `behaviour/hear.rs` | what we say, what others say |
 //! | `compat.rs` | rust-libp2p's names |
 //!
 //! Spec: [mdns](https://github.com/libp2p/specs/blob/master/discovery/mdns.md) r2, on RFC 6762. An answer is what go, js,

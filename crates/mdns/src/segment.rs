@@ -252,7 +252,7 @@ pub(crate) struct Changed {
     pub(crate) new: bool,
 }
 
-/// "A peer name [..] SHOULD NOT be the peer id": 32 random letters and digits.
+/// The spec wants no peer id as the instance's name, but 32 characters or more at random.
 fn label(rng: &mut Rng) -> String {
     const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let letter = |_| LETTERS.get(rng.below(36) as usize).copied().unwrap_or(b'x');

@@ -26,7 +26,7 @@ pub(crate) const ANSWER: Bound = Bound {
     unit: "bytes sent",
     policy: "drop: the addresses that others reach last are left out",
 };
-/// "Each character-string [..] limited to 255 bytes"; it is `dnsaddr=` and the address.
+/// A string of a TXT record has one byte for its length; it is `dnsaddr=` and the address.
 pub(crate) const TEXT_MAX: usize = 255;
 pub(crate) const KEY: &str = "dnsaddr=";
 
@@ -43,7 +43,7 @@ const SRV: u16 = 33;
 const ANY: u16 = 255;
 const IN: u16 = 1;
 
-/// A name as it is on the wire, uncompressed, in lower case ("names are compared without regard to case"), without
+/// A name as it is on the wire, uncompressed, in lower case (upper and lower case are the same in DNS), without
 /// the zero at its end.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name(Vec<u8>);
@@ -253,7 +253,7 @@ impl Answer {
         let instance = (at | 0xc000).to_be_bytes();
         let texts = self.texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat());
         record(&mut out, &instance, TXT, ttl, &texts.collect::<Vec<_>>());
-        // "The target must not be compressed" for readers of RFC 2782.
+        // RFC 2782: "name compression is not to be used for this field".
         let target = [&[0; 4], &self.port.to_be_bytes()[..], &label, LOCAL, &[0]].concat();
         record(&mut out, &instance, SRV, ttl, &target);
         if let Some(ip) = self.v4 {
