@@ -50,7 +50,10 @@ pub enum BuildError {
 
 impl<B> fmt::Debug for SwarmBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SwarmBuilder").field("peer", &self.key.public().to_peer_id()).field("upgrades", &self.upgrades).finish()
+        f.debug_struct("SwarmBuilder")
+            .field("peer", &self.key.public().to_peer_id())
+            .field("upgrades", &self.upgrades)
+            .finish()
     }
 }
 
@@ -158,7 +161,9 @@ impl<B: NetworkBehaviour> SwarmBuilder<B> {
     /// If neither `with_tokio` nor `with_runtime` was called.
     pub fn build(self) -> Swarm<B> {
         let Self { key, runtime, transports, upgrades, behaviour, config } = self;
-        let Some(runtime) = runtime else { panic!("a swarm runs on something: call `with_tokio()` before `build()`") };
+        let Some(runtime) = runtime else {
+            panic!("a swarm runs on something: call `with_tokio()` before `build()`")
+        };
         let local_peer = PeerId::from_public_key(&key.public());
         Swarm::assemble(Parts { behaviour, local_peer, runtime, transports, upgrades, config })
     }

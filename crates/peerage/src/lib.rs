@@ -17,7 +17,9 @@ pub use futures;
 #[doc(inline)]
 pub use peerage_core as core;
 #[doc(inline)]
-pub use peerage_core::{Multiaddr, PeerId, Stream, StreamProtocol, TransportError, build_multiaddr, multiaddr};
+pub use peerage_core::{
+    Multiaddr, PeerId, Stream, StreamProtocol, TransportError, build_multiaddr, multiaddr,
+};
 #[doc(inline)]
 pub use peerage_identity as identity;
 #[doc(inline)]

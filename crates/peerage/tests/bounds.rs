@@ -27,7 +27,7 @@ fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -39,7 +39,8 @@ fn number(n: u64) -> String {
 fn the_table_of_bounds_is_true() {
     let mut expected = String::from("| bound | default | unit | policy |\n|---|---|---|---|\n");
     for Bound { name, default, unit, policy } in all() {
-        writeln!(expected, "| `{name}` | {} | {unit} | {policy} |", number(default)).expect("a string takes everything");
+        writeln!(expected, "| `{name}` | {} | {unit} | {policy} |", number(default))
+            .expect("a string takes everything");
     }
     let (_, table) = TABLE.split_once("<!-- bounds -->").expect("a marker");
     assert_eq!(table.trim(), expected.trim(), "put this behind the marker in ARCHITECTURE.md:\n{expected}");

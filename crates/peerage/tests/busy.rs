@@ -58,8 +58,12 @@ async fn nobody_polls_the_swarm_for_thirty_seconds_and_it_is_pinged_and_identifi
                     result.expect("an answer");
                     pings += 1;
                 }
-                SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received { .. })) => identified += 1,
-                SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error { error, .. })) => panic!("{error}"),
+                SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Received { .. })) => {
+                    identified += 1
+                }
+                SwarmEvent::Behaviour(NodeEvent::Identify(identify::Event::Error { error, .. })) => {
+                    panic!("{error}")
+                }
                 SwarmEvent::ConnectionClosed { cause, .. } => panic!("{cause:?}"),
                 _ => {}
             }
