@@ -335,7 +335,11 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
                 return self.give_up(id, Code::NONE, StreamError::Invalid(invalid));
             }
             let answered = len == 0; // Answers are not counted.
-            assert!(answered || to.len() <= len, "encoded_len said {len}, but encode wrote {} bytes on {name}", to.len());
+            assert!(
+                answered || to.len() <= len,
+                "encoded_len said {len}, but encode wrote {} bytes on {name}",
+                to.len()
+            );
             let bytes = take(&mut to);
             let hash = peerage_identity::crypto::sha256(&bytes);
             self.note(format!("Write({id:?}, {} bytes, {:02x?})", bytes.len(), hash.first_chunk::<4>()));
