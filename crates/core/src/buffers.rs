@@ -294,7 +294,10 @@ mod tests {
         to.put_slice(b"the end");
         assert_eq!(to.copy_to_bytes(1000).as_ptr(), large.as_ptr());
         assert_eq!(to.copy_to_bytes(4003).slice(4000..), "the");
-        assert_eq!((to.copy_to_bytes(2), to.copy_to_bytes(2)), (Bytes::from_static(b" e"), Bytes::from_static(b"nd")));
+        assert_eq!(
+            (to.copy_to_bytes(2), to.copy_to_bytes(2)),
+            (Bytes::from_static(b" e"), Bytes::from_static(b"nd"))
+        );
         assert!(to.is_empty());
     }
 }

@@ -351,7 +351,7 @@ macro_rules! multiaddr {
     };
 }
 
-/// The same as [`multiaddr!`], by the name it has in rust-libp2p.
+/// The same as [`multiaddr!`](crate::multiaddr!), by the name it has in rust-libp2p.
 #[macro_export]
 macro_rules! build_multiaddr {
     ($($parts:tt)*) => { $crate::multiaddr!($($parts)*) };

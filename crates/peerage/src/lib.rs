@@ -1,1 +1,53 @@
-//! A peer-to-peer networking stack: the facade
+//! A peer-to-peer networking stack: swarm and behaviours, transports and protocols, under one roof.
+//!
+//! A **peer** owns a [`NetworkBehaviour`](swarm::NetworkBehaviour) (what it does) and a [`Swarm`] (what drives it). Behaviours
+//! compose by `#[derive(NetworkBehaviour)]`. Names and shapes are rust-libp2p 0.57's: a program moves over by
+//! `libp2p = { package = "peerage", .. }`.
+#![cfg_attr(all(doctest, feature = "default"), doc = include_str!("../../../README.md"))]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod not_built;
+
+pub use builder::{BuildError, IntoMuxers, IntoSecurity, NoBehaviour, SwarmBuilder, TryIntoBehaviour};
+#[doc(no_inline)]
+pub use bytes;
+#[doc(no_inline)]
+pub use futures;
+#[doc(inline)]
+pub use peerage_core as core;
+#[doc(inline)]
+pub use peerage_core::{
+    Multiaddr, PeerId, Stream, StreamProtocol, TransportError, build_multiaddr, multiaddr,
+};
+#[doc(inline)]
+pub use peerage_identity as identity;
+#[doc(inline)]
+pub use peerage_swarm as swarm;
+#[doc(inline)]
+pub use peerage_swarm::Swarm;
+
+#[cfg(feature = "floodsub")]
+#[doc(inline)]
+pub use peerage_floodsub as floodsub;
+#[cfg(feature = "identify")]
+#[doc(inline)]
+pub use peerage_identify as identify;
+#[cfg(feature = "mdns")]
+#[doc(inline)]
+pub use peerage_mdns as mdns;
+#[cfg(feature = "noise")]
+#[doc(inline)]
+pub use peerage_noise as noise;
+#[cfg(feature = "ping")]
+#[doc(inline)]
+pub use peerage_ping as ping;
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use peerage_runtime as runtime;
+#[cfg(feature = "tcp")]
+#[doc(inline)]
+pub use peerage_tcp as tcp;
+#[cfg(feature = "yamux")]
+#[doc(inline)]
+pub use peerage_yamux as yamux;

@@ -149,7 +149,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
             incoming: BTreeMap::new(),
             under_way: BTreeMap::new(),
             held: BTreeMap::new(),
-            interfaces: runtime.interfaces(),
+            interfaces: runtime.interfaces().fuse().boxed(),
             sources: Sources::default(),
             timer: runtime.timer(),
             timer_at: None,

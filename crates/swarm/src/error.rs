@@ -262,6 +262,49 @@ impl Error for ConnectionError {
     }
 }
 
+/// Why a protocol got no answer on a stream.
+#[derive(Debug)]
+pub enum StreamUpgradeError<E> {
+    /// It took too long.
+    Timeout,
+    /// The protocol itself failed.
+    Apply(E),
+    /// The peer does not speak it.
+    NegotiationFailed,
+    /// The stream broke.
+    Io(io::Error),
+}
+impl<E> StreamUpgradeError<E> {
+    /// With another error of the protocol.
+    pub fn map_upgrade_err<F>(self, map: impl FnOnce(E) -> F) -> StreamUpgradeError<F> {
+        match self {
+            Self::Timeout => StreamUpgradeError::Timeout,
+            Self::Apply(error) => StreamUpgradeError::Apply(map(error)),
+            Self::NegotiationFailed => StreamUpgradeError::NegotiationFailed,
+            Self::Io(error) => StreamUpgradeError::Io(error),
+        }
+    }
+}
+impl<E: fmt::Display> fmt::Display for StreamUpgradeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the peer did not answer in time"),
+            Self::Apply(error) => error.fmt(f),
+            Self::NegotiationFailed => f.write_str("the peer does not speak the protocol"),
+            Self::Io(error) => write!(f, "the stream broke: {error}"),
+        }
+    }
+}
+impl<E: Error + 'static> Error for StreamUpgradeError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Apply(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Timeout | Self::NegotiationFailed => None,
+        }
+    }
+}
+
 /// A behaviour, or a limit, does not want a connection.
 #[derive(Debug)]
 pub struct ConnectionDenied {

@@ -47,7 +47,10 @@ pub use codec::{Codec, Decoded, Wire};
 pub use config::{Config, ConnectionLimits};
 pub use dial_opts::{DialOpts, PeerCondition};
 pub use driver::{ConnectionCounters, NetworkInfo, Parts, Swarm};
-pub use error::{Attempt, ClosedByPeer, ConnectionDenied, ConnectionError, DialError, ListenError, Stage};
+pub use error::{
+    Attempt, ClosedByPeer, ConnectionDenied, ConnectionError, DialError, ListenError, Stage,
+    StreamUpgradeError,
+};
 pub use event::SwarmEvent;
 pub use outbox::{
     Adopt, Command, DialId, JobId, Offer, Outbox, Receipt, Route, Source, SourceId, SpliceLimits, StreamId,

@@ -57,6 +57,8 @@ const SMALL_RECORD: usize = 16 << 10;
 const SMALL_UNTIL: u64 = 1 << 20;
 /// How long a closing connection may take to flush.
 const CLOSING: Duration = Duration::from_secs(2);
+/// And how long it waits for the peer to close as well.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Between the core and one connection.
 pub(crate) struct Mailbox<M> {
@@ -104,7 +106,8 @@ impl<M> Mailbox<M> {
             queue.bytes -= bytes;
             into.push(event);
         }
-        if queue.full && queue.messages <= MAILBOX.get() / 2 {
+        if queue.full && queue.messages <= MAILBOX.get() / 2 && queue.events.len() <= MAILBOX_EVENTS.get() / 2
+        {
             queue.full = false;
             self.task.wake();
         }
@@ -158,6 +161,7 @@ pub(crate) struct Task<M> {
     jobs: VecDeque<(JobId, Box<dyn FnOnce() -> M + Send>)>,
     closing: Option<(Code, Instant)>,
     close_sent: bool,
+    linger: Option<Instant>,
     /// How the peer ended it, once it has.
     ended: Option<Result<Code, io::Error>>,
     told: bool,
@@ -217,6 +221,7 @@ impl<M: Send + 'static> Task<M> {
             jobs: VecDeque::new(),
             closing: None,
             close_sent: false,
+            linger: None,
             ended,
             told: false,
         }
@@ -254,8 +259,9 @@ impl<M: Send + 'static> Task<M> {
         let bytes =
             if queue.messages == 0 { usize::MAX } else { MAILBOX_BYTES.get().saturating_sub(queue.bytes) };
         self.shim.set_room(messages, bytes);
-        queue.full = messages == 0 || bytes == 0;
-        queue.events.len() < MAILBOX_EVENTS.get()
+        let may_read = queue.events.len() < MAILBOX_EVENTS.get();
+        queue.full = messages == 0 || bytes == 0 || !may_read;
+        may_read
     }
 
     /// Hands over what the link had to tell.
@@ -297,6 +303,27 @@ impl<M: Send + 'static> Task<M> {
         }
     }
 
+    /// Everything is said. A socket closed with unread bytes is reset, and the peer may never read our last words: so
+    /// what it still sends is read and dropped, until it closes too, or for a moment.
+    fn linger(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let until = *self.linger.get_or_insert(now.after(LINGER));
+        let done =
+            matches!(self.io.socket.poll_close(cx), Poll::Ready(Err(_))) || self.io.drain(cx) || now >= until;
+        if !done {
+            if self.timer_at != Some(until) {
+                self.timer_at = Some(until);
+                self.timer.set(Some(until));
+            }
+            if self.timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        let code = self.closing.map_or(Code::NONE, |(code, _)| code);
+        let how = self.ended.take().unwrap_or(Ok(code));
+        self.finish(how);
+        Poll::Ready(())
+    }
+
     fn set_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let closing = self.closing.map(|(_, until)| until);
         let at =
@@ -314,6 +341,10 @@ impl<M: Send + 'static> Future for Task<M> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if this.linger.is_some() {
+            let now = this.runtime.now();
+            return this.linger(cx, now);
+        }
         this.mailbox.task.register(cx.waker());
         this.link.on_application(cx.waker());
         let mut now = this.runtime.now();
@@ -350,11 +381,7 @@ impl<M: Send + 'static> Future for Task<M> {
                 Ok(Wrote::All(some)) => {
                     progress |= some;
                     if this.close_sent || this.ended.is_some() {
-                        let _ = this.io.socket.poll_close(cx);
-                        let code = this.closing.map_or(Code::NONE, |(code, _)| code);
-                        let how = this.ended.take().unwrap_or(Ok(code));
-                        this.finish(how);
-                        return Poll::Ready(());
+                        return this.linger(cx, now);
                     }
                 }
                 Ok(Wrote::Blocked) => {
@@ -444,6 +471,29 @@ impl Io {
         self.open(&mut buffer, now)?;
         self.keep(buffer);
         Ok(true)
+    }
+
+    /// Reads and drops; whether the peer has closed.
+    fn drain(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.read_end {
+            return true;
+        }
+        self.input = BytesMut::new();
+        let mut buffer = BUFFER.take();
+        let mut ended = false;
+        for _ in 0..16 {
+            buffer.clear();
+            buffer.reserve(READ);
+            match self.socket.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(n)) if n > 0 => continue,
+                Poll::Ready(_) => ended = true,
+                Poll::Pending => {}
+            }
+            break;
+        }
+        buffer.clear();
+        BUFFER.set(buffer);
+        ended
     }
 
     fn open(&mut self, buffer: &mut BytesMut, now: Instant) -> io::Result<bool> {

@@ -1,83 +1,49 @@
 //! Multiaddrs to socket addresses and back.
-use peerage_core::{Interface, Multiaddr, multiaddr::Protocol};
+use peerage_core::{Interface, Multiaddr};
 use std::{
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    net::{IpAddr, SocketAddr},
 };
 
-/// A multiaddr that TCP can use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TcpAddress {
-    pub(crate) ip: IpAddr,
-    pub(crate) port: u16,
-    zone: Option<String>,
+/// Whether this is an address of plain TCP. A `/p2p/..` at the end is left to the swarm.
+pub(crate) fn is_tcp(address: &Multiaddr) -> bool {
+    address.to_socket_addr_with(|_| Some(0)).is_some()
 }
 
-impl TcpAddress {
-    /// `None` if this is another transport's address. A `/p2p/..` at the end is left to the swarm.
-    pub(crate) fn parse(address: &Multiaddr) -> Option<Self> {
-        let mut parts = address.iter();
-        let mut part = parts.next()?;
-        let mut zone = None;
-        if let Protocol::Ip6zone(name) = part {
-            zone = Some(name.into_owned());
-            part = parts.next()?;
-        }
-        let ip = match part {
-            Protocol::Ip4(ip) if zone.is_none() => IpAddr::V4(ip),
-            Protocol::Ip6(ip) => IpAddr::V6(ip),
-            _ => return None,
-        };
-        let Protocol::Tcp(port) = parts.next()? else { return None };
-        match (parts.next(), parts.next()) {
-            (None | Some(Protocol::P2p(_)), None) => Some(Self { ip, port, zone }),
-            _ => None,
-        }
+/// The system's form of it, with the number of its zone.
+pub(crate) fn socket_addr(address: &Multiaddr, interfaces: &[Interface]) -> io::Result<SocketAddr> {
+    if let Some(socket) = address.to_socket_addr_with(|zone| index_of(zone, interfaces)) {
+        return Ok(socket);
     }
-
-    /// The system's form of it, with the number of its zone.
-    pub(crate) fn to_socket(&self, interfaces: &[Interface]) -> io::Result<SocketAddr> {
-        match (self.ip, &self.zone) {
-            (IpAddr::V6(ip), Some(zone)) => {
-                let Some(index) = index_of(zone, interfaces) else {
-                    return Err(io::Error::new(
-                        io::ErrorKind::NotFound,
-                        format!("no interface {zone:?} here"),
-                    ));
-                };
-                Ok(SocketAddrV6::new(ip, self.port, 0, index).into())
-            }
-            (ip, _) => Ok(SocketAddr::new(ip, self.port)),
+    Err(match address.ip6zone() {
+        Some(zone) if is_tcp(address) => {
+            io::Error::new(io::ErrorKind::NotFound, format!("{address}: no interface {zone:?} here"))
         }
-    }
+        _ => io::Error::new(io::ErrorKind::Unsupported, format!("{address} is no TCP address")),
+    })
 }
 
-/// What others can dial: IPv4 in IPv6's clothes is IPv4, and a link-local address carries its zone.
+/// What others can dial: IPv4 in IPv6's clothes is IPv4, and a link-local address carries the name of its zone.
 pub(crate) fn multiaddr(socket: SocketAddr, interfaces: &[Interface]) -> Multiaddr {
-    let mut address = Multiaddr::empty();
-    if let SocketAddr::V6(v6) = socket
-        && v6.scope_id() != 0
-        && is_link_local(v6.ip())
-    {
-        let known = interfaces.iter().find(|interface| interface.index == v6.scope_id());
-        let zone = known.map_or_else(|| v6.scope_id().to_string(), |interface| interface.name.to_string());
-        address = address.with(Protocol::Ip6zone(zone.into()));
+    let address = Multiaddr::from_tcp(SocketAddr::new(socket.ip().to_canonical(), socket.port()));
+    let SocketAddr::V6(v6) = socket else { return address };
+    if v6.scope_id() == 0 {
+        return address;
     }
-    let ip = match socket.ip().to_canonical() {
-        IpAddr::V4(ip) => Protocol::Ip4(ip),
-        IpAddr::V6(ip) => Protocol::Ip6(ip),
-    };
-    address.with(ip).with(Protocol::Tcp(socket.port()))
+    match interfaces.iter().find(|interface| interface.index == v6.scope_id()) {
+        Some(interface) => address.with_ip6zone(&interface.name),
+        None => address.with_ip6zone(&v6.scope_id().to_string()),
+    }
 }
 
-pub(crate) fn is_link_local(ip: &Ipv6Addr) -> bool {
-    ip.is_unicast_link_local()
+pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 fn index_of(zone: &str, interfaces: &[Interface]) -> Option<u32> {
     let listed =
         interfaces.iter().find(|interface| &*interface.name == zone).map(|interface| interface.index);
-    listed.or_else(|| zone.parse().ok().filter(|index| *index != 0)).or_else(|| ask_for_index(zone))
+    listed.or_else(|| ask_for_index(zone))
 }
 
 /// Before the first list of interfaces is there.
@@ -117,7 +83,7 @@ mod tests {
             ("/memory/1", false),
         ];
         for (text, expected) in cases {
-            assert_eq!(TcpAddress::parse(&text.parse().unwrap()).is_some(), expected, "{text}");
+            assert_eq!(is_tcp(&text.parse().unwrap()), expected, "{text}");
         }
     }
 
@@ -125,13 +91,13 @@ mod tests {
     fn a_zone_is_the_name_or_the_number_of_an_interface() {
         for zone in ["eth7", "70"] {
             let address = format!("/ip6zone/{zone}/ip6/fe80::1/tcp/9").parse().unwrap();
-            let socket = TcpAddress::parse(&address).unwrap().to_socket(&eth()).unwrap();
+            let socket = socket_addr(&address, &eth()).unwrap();
             assert_eq!(socket.to_string(), "[fe80::1%70]:9");
             assert_eq!(multiaddr(socket, &eth()).to_string(), "/ip6zone/eth7/ip6/fe80::1/tcp/9");
             assert_eq!(multiaddr(socket, &[]).to_string(), "/ip6zone/70/ip6/fe80::1/tcp/9");
         }
         let unknown = "/ip6zone/nowhere0/ip6/fe80::1/tcp/9".parse().unwrap();
-        let error = TcpAddress::parse(&unknown).unwrap().to_socket(&eth()).unwrap_err();
+        let error = socket_addr(&unknown, &eth()).unwrap_err();
         assert!(error.to_string().contains("nowhere0"), "{error}");
     }
 

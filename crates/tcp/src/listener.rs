@@ -1,6 +1,6 @@
 use crate::{
     Config,
-    address::{TcpAddress, is_link_local, multiaddr},
+    address::{is_link_local, multiaddr},
 };
 use peerage_core::{Bound, Interface, Multiaddr};
 use socket2::{Domain, Protocol, Type};
@@ -66,18 +66,18 @@ struct Trouble {
 
 pub(crate) enum ListenerEvent {
     Address(Multiaddr, bool),
-    Incoming(TcpStream, SocketAddr),
+    /// With our address and theirs.
+    Incoming(TcpStream, SocketAddr, SocketAddr),
     Error(io::Error),
 }
 
 impl Listener {
     pub(crate) fn bind(
-        address: &TcpAddress,
+        wished: SocketAddr,
         config: &Config,
         interfaces: &[Interface],
         handle: &Handle,
     ) -> io::Result<Self> {
-        let wished = address.to_socket(interfaces)?;
         let socket = listening(wished, config)?;
         let socket = {
             let _inside = handle.enter();
@@ -102,11 +102,11 @@ impl Listener {
             return;
         }
         let addresses = all.iter().flat_map(|interface| {
-            interface.addresses.iter().map(|ip| match ip {
-                IpAddr::V6(ip) if is_link_local(ip) => {
-                    SocketAddrV6::new(*ip, self.local.port(), 0, interface.index).into()
+            interface.addresses.iter().map(|ip| match *ip {
+                IpAddr::V6(v6) if is_link_local(ip) => {
+                    SocketAddrV6::new(v6, self.local.port(), 0, interface.index).into()
                 }
-                ip => SocketAddr::new(*ip, self.local.port()),
+                ip => SocketAddr::new(ip, self.local.port()),
             })
         });
         let same_family = addresses.filter(|address| address.is_ipv4() == self.local.is_ipv4());
@@ -159,7 +159,9 @@ impl Listener {
                     if let Some(trouble) = &mut self.trouble {
                         trouble.pause = FIRST_PAUSE;
                     }
-                    return Poll::Ready(ListenerEvent::Incoming(stream, from));
+                    // macOS has forgotten it if the peer is gone already.
+                    let local = stream.local_addr().unwrap_or(self.local);
+                    return Poll::Ready(ListenerEvent::Incoming(stream, local, from));
                 }
                 Err(error) => error,
             };

@@ -1,6 +1,6 @@
 use crate::{
     Config,
-    address::{TcpAddress, multiaddr},
+    address::{is_link_local, is_tcp, multiaddr, socket_addr},
     dial,
     listener::{Listener, ListenerEvent},
     socket::Socket,
@@ -73,20 +73,23 @@ impl Transport {
         }
     }
 
-    fn incoming(&self, listener: ListenerId, stream: TcpStream, from: SocketAddr) -> TransportEvent {
-        let domain = Domain::for_address(from);
+    fn incoming(
+        &self,
+        listener: ListenerId,
+        stream: TcpStream,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> TransportEvent {
+        let domain = Domain::for_address(remote);
         if let Err(error) = self.config.apply(&SockRef::from(&stream), domain) {
             // macOS says so of a connection that is gone already; whoever reads it will learn.
-            tracing::trace!(%from, %error, "the options of an incoming connection");
+            tracing::trace!(%remote, %error, "the options of an incoming connection");
         }
-        match stream.local_addr() {
-            Ok(local) => TransportEvent::Incoming {
-                listener,
-                local: multiaddr(local, &self.interfaces),
-                remote: multiaddr(from, &self.interfaces),
-                raw: futures::future::ready(Ok(Socket::raw(stream))).boxed(),
-            },
-            Err(error) => TransportEvent::Error { listener, error },
+        TransportEvent::Incoming {
+            listener,
+            local: multiaddr(local, &self.interfaces),
+            remote: multiaddr(remote, &self.interfaces),
+            raw: futures::future::ready(Ok(Socket::raw(stream))).boxed(),
         }
     }
 }
@@ -99,16 +102,21 @@ impl Default for Transport {
 
 impl peerage_core::Transport for Transport {
     fn dials(&self, address: &Multiaddr) -> bool {
-        TcpAddress::parse(address).is_some()
+        is_tcp(address)
     }
 
     fn dial(&mut self, address: &Multiaddr, _: Role, _: PortUse) -> BoxFuture<'static, io::Result<Raw>> {
-        let to = parse(address).and_then(|parsed| {
-            if parsed.port == 0 || parsed.ip.is_unspecified() || parsed.ip.is_multicast() {
-                let why = format!("{address} names no one who could be dialed");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-            }
-            parsed.to_socket(&self.interfaces)
+        let to = socket_addr(address, &self.interfaces).and_then(|to| {
+            let why = match to {
+                _ if to.port() == 0 => "port 0 is for listening",
+                _ if to.ip().is_unspecified() => "a wildcard is for listening",
+                _ if to.ip().is_multicast() => "a group is nobody who could be dialed",
+                SocketAddr::V6(v6) if v6.scope_id() == 0 && is_link_local(&to.ip()) => {
+                    "a link-local address needs its interface in front: /ip6zone/NAME"
+                }
+                _ => return Ok(to),
+            };
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{address}: {why}")))
         });
         let (to, handle) = match to.and_then(|to| Ok((to, self.handle()?))) {
             Ok(both) => both,
@@ -122,9 +130,9 @@ impl peerage_core::Transport for Transport {
             let why = format!("listener {id} exists");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         }
-        let parsed = parse(address)?;
+        let wished = socket_addr(address, &self.interfaces)?;
         let handle = self.handle()?;
-        let listener = Listener::bind(&parsed, &self.config, &self.interfaces, &handle).map_err(|error| {
+        let listener = Listener::bind(wished, &self.config, &self.interfaces, &handle).map_err(|error| {
             let why = match error.kind() {
                 io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
                 io::ErrorKind::AddrNotAvailable => "no interface has this address".to_owned(),
@@ -175,7 +183,7 @@ impl peerage_core::Transport for Transport {
                 ListenerEvent::Address(address, yes) => {
                     TransportEvent::Address { listener: next, address, yes }
                 }
-                ListenerEvent::Incoming(stream, from) => self.incoming(next, stream, from),
+                ListenerEvent::Incoming(stream, local, from) => self.incoming(next, stream, local, from),
                 ListenerEvent::Error(error) => TransportEvent::Error { listener: next, error },
             });
         }
@@ -187,11 +195,6 @@ impl peerage_core::Transport for Transport {
         self.accepting = yes;
         self.wake();
     }
-}
-
-fn parse(address: &Multiaddr) -> io::Result<TcpAddress> {
-    let why = || io::Error::new(io::ErrorKind::Unsupported, format!("{address} is no TCP address"));
-    TcpAddress::parse(address).ok_or_else(why)
 }
 
 impl fmt::Debug for Transport {

@@ -127,7 +127,8 @@ impl Session {
         if flags.has(Flags::SYN) {
             self.on_syn(id)?;
         }
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.reset) else {
+        let known = self.streams.get_mut(&id).filter(|stream| !stream.reset && !stream.is_secret());
+        let Some(stream) = known else {
             // js sends window updates after the end, everybody data until a reset arrives.
             self.parser.skip(header);
             return Ok(());

@@ -251,7 +251,7 @@ impl Session {
     pub(crate) fn expire_grants(&mut self) {
         for id in self.staging.expired() {
             if let Some(stream) = self.streams.get_mut(&id) {
-                stream.wants = Wants::Nothing;
+                stream.wants = Wants::Told;
             }
         }
     }
@@ -271,7 +271,7 @@ impl Session {
         let Some(stream) = self.streams.get_mut(&id) else { return false };
         match event {
             StreamsEvent::Bytes(..) => stream.stopped.is_none(),
-            StreamsEvent::Writable(_) => stream.takes_writes(),
+            StreamsEvent::Writable(_) => matches!(stream.wants, Wants::Granted | Wants::Told),
             StreamsEvent::Finished(_) => {
                 // If it was reset since, that is still to be told.
                 stream.untold = stream.reset;
@@ -443,5 +443,43 @@ impl peerage_core::Session for Session {
             self.can_open();
             self.retry = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerage_core::{Limits, Session as _};
+
+    fn session(limits: Limits) -> (Session, Scope) {
+        let scope = Scope::root("connection", limits);
+        (Session::new(&Config::default(), Role::Dialer, &scope), scope)
+    }
+
+    #[test]
+    fn open_is_tried_again_when_a_scope_was_full() {
+        let (mut session, scope) = session(Limits { streams: 1, ..Limits::NONE });
+        let elsewhere = scope.reserve(Resource::Streams, 1);
+        assert_eq!(session.open(), None);
+        drop(elsewhere);
+        assert_eq!(session.next_timeout(), Some(Instant::START.after(RETRY)));
+        session.on_timeout(Instant::START.after(RETRY));
+        assert!(matches!(session.next_event(), Some(StreamsEvent::CanOpen)));
+        assert_eq!(session.open(), Some(Key(1)));
+        assert_eq!(session.open(), None);
+        session.reset(Key(1), Code::NONE);
+        assert!(matches!(session.next_event(), Some(StreamsEvent::CanOpen)), "one of ours made room");
+    }
+
+    #[test]
+    fn a_connection_ends_when_its_stream_ids_are_used_up() {
+        let (mut session, _) = session(Limits::NONE);
+        session.next_id = Some(u32::MAX);
+        assert_eq!(session.open(), Some(Key(u32::MAX.into())));
+        assert_eq!(session.open(), None);
+        assert!(matches!(session.next_event(), Some(StreamsEvent::Closed(Err(_)))));
+        let mut record = BytesMut::new();
+        assert_eq!(session.fill(&mut record, 100, Instant::START), 12);
+        assert_eq!(session.fill(&mut record, 100, Instant::START), 0);
     }
 }

@@ -123,9 +123,12 @@ impl Staging {
     /// How much the stream may stage now.
     fn allowance(&self, stream: &Stream) -> usize {
         let is_granted = stream.wants == Wants::Granted;
-        let others = if is_granted { self.granted.len() - 1 } else { self.granted.len() + self.waiting.len() };
+        let others =
+            if is_granted { self.granted.len() - 1 } else { self.granted.len() + self.waiting.len() };
         let room = STAGED.get().saturating_sub(self.total).saturating_sub(others * TURN);
-        let share = STAGED.get() / (self.ready.len() + self.waiting.len() + self.granted.len()).max(1);
+        // Who waits may have bytes staged as well, so this is the least that there can be.
+        let streams = self.ready.len().max(self.waiting.len() + self.granted.len()).max(1);
+        let share = STAGED.get() / streams;
         room.min(share.max(TURN).saturating_sub(stream.staged.len()))
     }
     /// The stream has bytes left and credit for them.
@@ -140,7 +143,7 @@ impl Staging {
             Wants::Granted => {
                 self.granted.remove(&id);
             }
-            Wants::Nothing | Wants::Window => {}
+            Wants::Nothing | Wants::Window | Wants::Told => {}
         }
     }
     /// The next one in line, if there is a turn's room for it. Those that still have a turn staged are passed over.
@@ -172,11 +175,14 @@ impl Staging {
     /// Whose turn it is, and how much it may send: as much as it likes if it is alone.
     pub(crate) fn next(&self) -> Option<(u32, usize)> {
         let (last, left) = self.turn;
+        if self.ready.len() == 1 {
+            return self.ready.first().map(|id| (*id, STAGED.get()));
+        }
         if left > 0 && self.ready.contains(&last) {
-            return Some((last, left));
+            return Some((last, left.min(TURN)));
         }
         let next = self.ready.range(last.saturating_add(1)..).next().or(self.ready.first())?;
-        Some((*next, if self.ready.len() == 1 { STAGED.get() } else { TURN }))
+        Some((*next, TURN))
     }
     /// So many bytes of it went out, and so much of its turn is left.
     pub(crate) fn sent(&mut self, id: u32, bytes: usize, left: usize) {

@@ -69,8 +69,10 @@ pub(crate) enum Wants {
     Window,
     /// Its turn.
     Room,
-    /// Nothing: there is room, and it was told so.
+    /// Nothing: there is room kept for it, and it was told so.
     Granted,
+    /// Nothing: it was told so long ago that the room is not kept any more.
+    Told,
 }
 
 /// What is reserved in the connection's scope.
@@ -165,8 +167,7 @@ mod tests {
     #[test]
     fn what_is_charged_for_arriving_bytes_is_all_given_back() {
         let scope = Scope::root("connection", Limits::NONE);
-        let mut stream =
-            Stream::new(false, scope.reserve(Resource::Streams, 1).unwrap(), Instant::default());
+        let mut stream = Stream::new(false, scope.reserve(Resource::Streams, 1).unwrap(), Instant::default());
         let mut charged = 0;
         for bytes in [1, 1000, 300 << 10, 5] {
             charged += stream.price(bytes);

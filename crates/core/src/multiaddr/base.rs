@@ -57,7 +57,7 @@ pub(super) fn from_multibase(text: &str) -> Option<Vec<u8>> {
 
 fn encode(bytes: &[u8], alphabet: &[u8], bits: u32) -> String {
     let mask = !(u32::MAX.wrapping_shl(bits));
-    let mut digit = |value: u32| {
+    let digit = |value: u32| {
         let at = usize::try_from(value & mask).unwrap_or_default();
         char::from(alphabet.get(at).copied().unwrap_or_default())
     };

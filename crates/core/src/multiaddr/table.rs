@@ -118,7 +118,7 @@ pub(super) fn meant(wrong: &str) -> Option<&'static str> {
     let names = TABLE.iter().map(|row| row.1).filter(|name| !name.starts_with("x-"));
     let (far, name) =
         names.map(|name| (distance(wrong.as_bytes(), name.as_bytes()), name)).min_by_key(|d| d.0)?;
-    (far <= (wrong.len() / 3).max(1) && far < name.len() / 2 + 1).then_some(name)
+    (far <= (wrong.len() / 3).max(1) && far <= name.len() / 2).then_some(name)
 }
 
 /// How many letters must be added, removed, changed or swapped with their neighbour.

@@ -302,7 +302,7 @@ fn parts_come_off_and_go_on() {
         read("/ip4/1.2.3.4/tcp/1/tls/dns/a")
     );
     assert_eq!(
-        build_multiaddr!(Onion(std::borrow::Cow::Owned([0; 10]), 80_u16)),
+        build_multiaddr!(Onion(std::borrow::Cow::<[u8; 10]>::Owned([0; 10]), 80_u16)),
         read("/onion/aaaaaaaaaaaaaaaa:80")
     );
     assert_eq!(Multiaddr::from(IpAddr::from([0; 16])), read("/ip6/::"));

@@ -118,7 +118,7 @@ fn what_breaks_a_rule_is_refused() {
     }
     for (rule, answer) in [
         ("another name", &b"\x03/c\n"[..]),
-        ("a list of names, unasked", b"\x0b\x04/b\n\x04/c\n\n"),
+        ("a list of names, unasked", b"\x09\x03/b\n\x03/c\n\n"),
         ("the header again", GREETING),
         ("the name in other letters", b"\x03/B\n"),
     ] {

@@ -132,7 +132,8 @@ impl<B: NetworkBehaviour> Core<B> {
 
     pub(super) fn send(&mut self, on: StreamId, message: B::Message, receipt: Option<Receipt>) {
         let Some(state) = self.streams.get_mut(&on).filter(|state| !state.reset) else { return };
-        if state.queued > state.max_queued {
+        // What a link has written and not reported yet is at most an eighth.
+        if state.queued > state.max_queued.saturating_add(state.max_queued / 8) {
             self.stats.streams_over_bound += 1;
             return self.reset(on, Code::RESOURCE_LIMIT);
         }

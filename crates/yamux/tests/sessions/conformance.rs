@@ -130,7 +130,8 @@ fn one_inbound_stream_too_many_is_reset() {
     let mut config = Config::default();
     config.set_max_num_streams(2);
     let mut solo = Solo::with(&config, Role::Listener, connection());
-    (solo.inbound(1), solo.inbound(3));
+    solo.inbound(1);
+    solo.inbound(3);
     solo.feed(&data(SYN, 5, b"too many")).unwrap();
     solo.feed(&data(FIN, 5, b"really")).unwrap();
     assert!(solo.events().is_empty());
@@ -267,13 +268,13 @@ fn a_slow_reader_holds_no_more_than_the_connections_memory() {
     let mut solo = Solo::new(Role::Listener);
     let mut lost = Vec::new();
     for id in (1..2000).step_by(2) {
-        solo.feed(&data(SYN, id, &vec![0; if id == 401 { 200_000 } else { 100_000 }])).unwrap();
+        solo.feed(&data(SYN, id, &vec![0; if id == 101 { 200_000 } else { 100_000 }])).unwrap();
         assert!(solo.held().0 <= 16 << 20);
         lost.extend(solo.frames().into_iter().filter(|frame| frame.flags == RST));
     }
-    assert_eq!(lost[0], frames(&frame(WINDOW, RST, 401, Code::RESOURCE_LIMIT.0, b""))[0], "it held the most");
+    assert_eq!(lost[0], frames(&frame(WINDOW, RST, 101, Code::RESOURCE_LIMIT.0, b""))[0], "it held the most");
     assert_eq!(solo.session.stats().starved, lost.len() as u64);
-    assert!(solo.events().contains(&"reset 401 0x1001".to_owned()));
+    assert!(solo.events().contains(&"reset 101 0x1001".to_owned()));
     assert!(solo.session.num_streams() > 150, "the others live");
 }
 
@@ -306,9 +307,11 @@ fn half_close_works_in_both_orders() {
             solo.session.consumed(key, 6);
         };
         if we_first {
-            (ours(&mut solo), theirs(&mut solo));
+            ours(&mut solo);
+            theirs(&mut solo);
         } else {
-            (theirs(&mut solo), ours(&mut solo));
+            theirs(&mut solo);
+            ours(&mut solo);
         }
         assert_eq!((solo.held(), solo.session.num_streams()), ((0, 0), 0));
     }
@@ -425,6 +428,18 @@ fn a_stopped_stream_can_still_be_written() {
     assert!(solo.events().is_empty());
     assert_eq!(solo.fill(), [data(0, 1, b"still here"), data(FIN, 1, b"")].concat());
     assert_eq!((solo.held(), solo.session.num_streams()), ((0, 0), 0));
+}
+
+#[test]
+fn frames_for_a_stream_the_peer_cannot_know_yet_are_ignored() {
+    let mut solo = Solo::new(Role::Dialer);
+    let key = solo.session.open().unwrap();
+    for guess in [data(ACK, 1, b"guess"), frame(WINDOW, RST, 1, 0, b""), frame(WINDOW, FIN, 1, 9, b"")] {
+        solo.feed(&guess).unwrap();
+    }
+    assert!(solo.events().is_empty());
+    solo.write(key, b"first");
+    assert_eq!(solo.fill(), data(SYN, 1, b"first"));
 }
 
 // --- pings, go-aways, order ----------------------------------------------------------------------
@@ -564,12 +579,12 @@ fn an_idle_connection_sends_nothing_but_a_ping_every_thirty_seconds() {
 #[test]
 fn a_conversation_with_go_byte_by_byte() {
     let from_go: &[&[u8]] = &[
-        b"\0\x02\0\x01\0\0\0\0\0\0\0\0",              // ping 0
-        b"\0\x01\0\x01\0\0\0\x01\0\0\0\0",            // window update, SYN, stream 1, delta 0
-        b"\0\0\0\0\0\0\0\x01\0\0\0\x04ask\n",         // data
-        b"\0\x01\0\x04\0\0\0\x01\0\0\0\0",            // window update, FIN
-        b"\0\x01\0\x08\0\0\0\x03\0\0\x10\x03",        // window update, RST, of a stream never heard of
-        b"\0\x03\0\0\0\0\0\0\0\0\0\0",                // go away, normal
+        b"\0\x02\0\x01\0\0\0\0\0\0\0\0",       // ping 0
+        b"\0\x01\0\x01\0\0\0\x01\0\0\0\0",     // window update, SYN, stream 1, delta 0
+        b"\0\0\0\0\0\0\0\x01\0\0\0\x04ask\n",  // data
+        b"\0\x01\0\x04\0\0\0\x01\0\0\0\0",     // window update, FIN
+        b"\0\x01\0\x08\0\0\0\x03\0\0\x10\x03", // window update, RST, of a stream never heard of
+        b"\0\x03\0\0\0\0\0\0\0\0\0\0",         // go away, normal
     ];
     let mut solo = Solo::new(Role::Listener);
     for byte in from_go[..4].concat() {
@@ -582,9 +597,9 @@ fn a_conversation_with_go_byte_by_byte() {
     solo.write(Key(1), b"answer");
     solo.session.finish(Key(1));
     let expected: &[&[u8]] = &[
-        b"\0\x02\0\x02\0\0\0\0\0\0\0\0",           // ping answer
-        b"\0\0\0\x02\0\0\0\x01\0\0\0\x06answer",   // data, ACK
-        b"\0\0\0\x04\0\0\0\x01\0\0\0\0",           // data, FIN
+        b"\0\x02\0\x02\0\0\0\0\0\0\0\0",         // ping answer
+        b"\0\0\0\x02\0\0\0\x01\0\0\0\x06answer", // data, ACK
+        b"\0\0\0\x04\0\0\0\x01\0\0\0\0",         // data, FIN
     ];
     assert_eq!(solo.fill(), expected.concat());
     solo.feed(&from_go[4..].concat()).unwrap();

@@ -92,20 +92,21 @@ fn a_small_piece_does_not_pin_the_buffer_it_came_in() {
 /// Bytes with and without sense, in pieces: no panic, no growth without bound.
 #[test]
 fn no_byte_string_panics_or_eats_memory() {
-    for seed in 0..300 {
+    for seed in 0..100 {
         let mut dice = Dice::new(seed);
         let role = if seed % 2 == 0 { Role::Dialer } else { Role::Listener };
         let scope = connection();
         let mut session = Session::new(&Config::default(), role, &scope);
         let (mut now, mut record) = (at(0), BytesMut::new());
         let mut keys = vec![Key(0)];
-        for _ in 0..200 {
+        for _ in 0..150 {
             let mut bytes = Vec::new();
             for _ in 0..dice.below(8) {
                 let kind = [DATA, DATA, WINDOW, WINDOW, PING, dice.below(6) as u8 % 5][dice.below(6)];
                 let flags = [0, 0, SYN, ACK, FIN, RST, dice.next() as u16][dice.below(7)];
                 let id = [dice.below(20) as u32, dice.next() as u32][dice.below(12) / 11];
-                let length = [dice.size(10) as u32, dice.size(18) as u32, dice.next() as u32][dice.below(21) / 10];
+                let length =
+                    [dice.size(10) as u32, dice.size(18) as u32, dice.next() as u32][dice.below(31) / 15];
                 let body = if kind == DATA { vec![0; (length as usize).min(1 << 18)] } else { vec![] };
                 bytes.extend(frame(kind, flags, id, length, &body));
             }
