@@ -87,6 +87,8 @@ pub struct Stats {
     pub received: u64,
     /// Told to the application.
     pub delivered: u64,
+    /// Not told, because too much waits for it already.
+    pub not_told: u64,
     /// Handed on, once per neighbour.
     pub forwarded: u64,
     /// Not handed on to a neighbour that was slow, or lost.
@@ -406,22 +408,12 @@ impl Flood {
     fn accept(&mut self, message: Message, source: PeerId, sources: &BTreeSet<PeerId>, verified: bool) {
         // A stripped copy may have been told before; the signed one is still news to those who refuse the other.
         let claim = message.from.filter(|_| verified).map(|from| Key::of_claim(&from, &message));
-        if !claim.is_some_and(|claim| self.seen.contains(&claim)) && self.outbox.room() > RESERVE {
-            let mut also = message.topics.clone();
-            let first = also.iter().position(|topic| self.topics.contains(topic));
-            if let Some(first) = first {
-                let topic = also.remove(first);
-                self.stats.delivered += 1;
-                self.outbox.event(FloodEvent::Message {
-                    from: message.from,
-                    propagation_source: source,
-                    topic,
-                    also,
-                    data: message.data.clone(),
-                    seqno: message.seqno.clone(),
-                    verified,
-                });
-            }
+        if claim.is_some_and(|claim| self.seen.contains(&claim)) {
+            self.stats.duplicates += 1;
+        } else if self.outbox.room() <= RESERVE {
+            self.stats.not_told += 1;
+        } else {
+            self.tell(&message, source, verified);
         }
         let (neighbours, mut cx) = split!(self);
         for (peer, neighbour) in neighbours {
@@ -436,6 +428,21 @@ impl Flood {
             cx.stats.forwarded += 1;
             neighbour.give(message.clone(), None, &mut cx);
         }
+    }
+    fn tell(&mut self, message: &Message, source: PeerId, verified: bool) {
+        let mut also = message.topics.clone();
+        let Some(first) = also.iter().position(|topic| self.topics.contains(topic)) else { return };
+        let topic = also.remove(first);
+        self.stats.delivered += 1;
+        self.outbox.event(FloodEvent::Message {
+            from: message.from,
+            propagation_source: source,
+            topic,
+            also,
+            data: message.data.clone(),
+            seqno: message.seqno.clone(),
+            verified,
+        });
     }
     fn tick(&mut self, now: Instant) {
         self.now = now;

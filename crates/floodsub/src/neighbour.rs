@@ -28,6 +28,9 @@ use std::{
 const SOON: Duration = Duration::from_secs(5);
 /// How long identify may take to name the protocol before it is simply tried.
 pub(crate) const UNIDENTIFIED: Duration = Duration::from_secs(1);
+/// So long after a stream opened its receipts are not believed: the muxer of a peer that reads one RPC confirms what the
+/// peer is about to drop.
+const DOUBTFUL: Duration = Duration::from_millis(300);
 /// The pause after a stream failed; doubled each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -102,8 +105,12 @@ enum Line {
 #[derive(Debug)]
 struct Long {
     stream: StreamId,
-    opened: bool,
+    /// Whether its first RPC said what we want.
+    hello: bool,
     since: Instant,
+    opened: Option<Instant>,
+    /// Confirmed while that was doubtful.
+    doubtful: Vec<MessageId>,
     /// Not before `Drained`.
     full: bool,
     /// Bytes sent since the swarm last told us anything.
@@ -149,8 +156,12 @@ impl Neighbour {
             self.give_up(cx);
         }
     }
-    /// Its timer: identify took too long, or a pause is over.
+    /// Its timer: identify took too long, a pause is over, or doubts are.
     pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let Line::Long(long) = &mut self.line {
+            let confirmed = std::mem::take(&mut long.doubtful);
+            return confirmed.into_iter().for_each(|id| self.settle(id, Ok(()), cx));
+        }
         if matches!(self.line, Line::Unknown | Line::Pause) {
             self.line = Line::Ready;
             self.open_if_needed(cx);
@@ -170,7 +181,10 @@ impl Neighbour {
         let line = std::mem::replace(&mut self.line, Line::Deaf);
         let parcels: Vec<_> = match line {
             Line::Long(long) => {
-                long.receipts.into_values().for_each(|id| self.settle(id, Err(Missed::Lost), cx));
+                let unconfirmed = long.receipts.into_values();
+                unconfirmed.for_each(|id| self.settle(id, Err(Missed::Lost), cx));
+                // Nothing spoke against them.
+                long.doubtful.into_iter().for_each(|id| self.settle(id, Ok(()), cx));
                 Vec::new()
             }
             Line::OneShot(shots) => shots.into_values().map(|shot| shot.parcel).collect(),
@@ -272,8 +286,10 @@ impl Neighbour {
         let stream = cx.outbox.open(self.peer, PROTOCOL_NAME);
         self.line = Line::Long(Long {
             stream,
-            opened: false,
+            hello: !cx.ours.is_empty(),
             since: cx.now,
+            opened: None,
+            doubtful: Vec::new(),
             full: false,
             burst: (cx.epoch, 0),
             receipts: BTreeMap::new(),
@@ -342,7 +358,10 @@ impl Neighbour {
             _ => return, // A stream we gave up.
         };
         match event {
-            StreamEvent::Opened => long.opened = true,
+            StreamEvent::Opened => {
+                long.opened = Some(cx.now);
+                cx.timers.set(self.peer, cx.now.after(DOUBTFUL));
+            }
             StreamEvent::Confirmed(receipt) => {
                 let young = cx.now.since(long.since) < SOON;
                 if let Some(at) = long.sent.iter().position(|(of, _)| *of == Some(receipt)) {
@@ -351,8 +370,11 @@ impl Neighbour {
                         None => drop(long.sent.remove(at)),
                     }
                 }
-                if let Some(id) = long.receipts.remove(&receipt) {
-                    self.settle(id, Ok(()), cx);
+                let doubtful = long.opened.is_none_or(|opened| cx.now.since(opened) < DOUBTFUL);
+                match long.receipts.remove(&receipt) {
+                    Some(id) if doubtful => long.doubtful.push(id),
+                    Some(id) => self.settle(id, Ok(()), cx),
+                    None => {}
                 }
             }
             StreamEvent::Backlogged => long.full = true,
@@ -380,18 +402,17 @@ impl Neighbour {
     fn on_ended(&mut self, by_peer: bool, cx: &mut Cx<'_>) {
         let Line::Long(long) = &self.line else { return };
         let lived = cx.now.since(long.since);
-        if by_peer && long.opened && lived < SOON {
+        if by_peer && long.opened.is_some() && lived < SOON {
             cx.stats.one_shot_readers += 1;
             tracing::debug!(peer = %self.peer, "reads one RPC per stream");
             self.one_shot = true;
-            // Its first RPC was read; without subscriptions of ours that was a message.
-            let first = cx.ours.is_empty().then(|| match &mut self.line {
-                Line::Long(long) => long.sent.pop_front().map(|(receipt, _)| (receipt, &mut long.receipts)),
-                _ => None,
-            });
-            if let Some(Some((Some(receipt), receipts))) = first
-                && let Some(id) = receipts.remove(&receipt)
+            // Its first RPC was read; if that was a message, it is delivered.
+            if let Line::Long(long) = &mut self.line
+                && !long.hello
+                && let Some((receipt, parcel)) = long.sent.pop_front()
+                && let Some(id) = parcel.of
             {
+                receipt.map(|receipt| long.receipts.remove(&receipt));
                 self.settle(id, Ok(()), cx);
             }
             self.salvage(cx);
@@ -422,7 +443,8 @@ impl Neighbour {
     /// What was lost with the stream is sent once more, by the next one; what cannot be was not delivered.
     fn salvage(&mut self, cx: &mut Cx<'_>) {
         let Line::Long(long) = std::mem::replace(&mut self.line, Line::Pause) else { return };
-        let mut receipts = long.receipts;
+        cx.timers.cancel(self.peer);
+        let (mut receipts, mut doubtful) = (long.receipts, long.doubtful);
         for (receipt, mut parcel) in long.sent.into_iter().rev() {
             if parcel.again || matches!(parcel.what, What::News(_)) {
                 continue;
@@ -430,11 +452,13 @@ impl Neighbour {
             if let Some(receipt) = receipt {
                 receipts.remove(&receipt);
             }
+            doubtful.retain(|id| parcel.of != Some(*id));
             parcel.again = true;
             self.waiting_bytes = self.waiting_bytes.saturating_add(parcel.len());
             self.waiting.push_front(parcel);
         }
-        receipts.into_values().for_each(|id| self.settle(id, Err(Missed::Lost), cx));
+        let lost = receipts.into_values().chain(doubtful);
+        lost.for_each(|id| self.settle(id, Err(Missed::Lost), cx));
     }
     fn give_up(&mut self, cx: &mut Cx<'_>) {
         self.salvage(cx);

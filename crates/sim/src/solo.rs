@@ -63,6 +63,8 @@ pub struct Solo<B: NetworkBehaviour> {
     hidden: BTreeSet<StreamProtocol>,
     connections: BTreeMap<ConnectionId, Connection>,
     flows: BTreeMap<StreamId, Flow<B::Message>>,
+    /// Streams to be looked at by the next flush.
+    touched: BTreeSet<StreamId>,
     sources: BTreeMap<SourceId, Outside<B::Message>>,
     jobs: VecDeque<(JobId, ConnectionId, Box<dyn FnOnce() -> B::Message + Send>)>,
     hold_jobs: bool,
@@ -98,6 +100,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             hidden: BTreeSet::new(),
             connections: BTreeMap::new(),
             flows: BTreeMap::new(),
+            touched: BTreeSet::new(),
             sources: BTreeMap::new(),
             jobs: VecDeque::new(),
             hold_jobs: false,

@@ -101,7 +101,11 @@ fn a_slow_neighbour_costs_a_bounded_queue_and_nobody_else_anything() {
 fn a_burst_within_one_call_does_not_overflow_the_stream() {
     let mut solo = signed();
     let (_, _, ours) = neighbour(&mut solo, 1);
-    solo.app(|flood| (0..10).for_each(|_| drop(flood.publish("lan", bytes(500_000)).expect("published"))));
+    solo.app(|flood| {
+        for _ in 0..10 {
+            flood.publish("lan", bytes(500_000)).expect("published");
+        }
+    });
     assert!(!solo.is_over(ours));
     solo.advance(SECOND);
     assert_eq!(texts(solo.peer_reads(ours)).len(), 10);
@@ -136,4 +140,27 @@ fn what_is_on_its_way_is_bounded() {
     assert_eq!(solo.app(|flood| flood.publish("lan", "x")), Err(PublishError::QueueFull));
     solo.peer_confirms(ours);
     assert!(solo.app(|flood| flood.publish("lan", "x")).is_ok());
+}
+
+#[test]
+fn a_receipt_of_the_first_moment_is_not_believed_before_the_peer_had_time_to_end_the_stream() {
+    let connected = || {
+        let mut solo = signed();
+        let connection = solo.connect(id(1), accepted());
+        let theirs = solo.peer_opens(connection, &PROTOCOL_NAME).expect("accepted");
+        solo.peer_sends(theirs, hello());
+        let ours = solo.outbound(id(1))[0];
+        solo.peer_accepts(ours);
+        solo.events();
+        let sent = solo.app(|flood| flood.publish("lan", bytes(3_000))).expect("published").number();
+        solo.peer_confirms(ours);
+        assert_eq!(delivered(&mut solo), []);
+        (solo, ours, sent)
+    };
+    let (mut solo, _, sent) = connected();
+    solo.advance(SECOND / 2);
+    assert_eq!(delivered(&mut solo), [(sent, 1, 1, vec![])]);
+    let (mut solo, ours, sent) = connected();
+    solo.peer_resets(ours, peerage_core::Code::NONE);
+    assert_eq!(delivered(&mut solo), [(sent, 0, 1, vec![(id(1), Missed::TooLargeForPeer { limit: 2_048 })])]);
 }

@@ -180,6 +180,7 @@ fn the_connection_of_the_stream_goes_and_another_takes_over() {
     assert_eq!(read[0], hello());
     assert_eq!(texts(read), ["lost"]);
     solo.peer_confirms(again[0]);
+    solo.advance(SECOND / 2);
     assert_eq!(solo.events(), [FloodEvent::Delivered { id: sent, to: 1, of: 1, missed: Vec::new() }]);
     assert_eq!(
         solo.app(|flood| flood.subscribers(&lan()).collect::<Vec<_>>()),

@@ -52,6 +52,7 @@ fn neighbour(solo: &mut Solo<Flood>, number: u8) -> (ConnectionId, StreamId, Str
     let theirs = solo.peer_opens(connection, &PROTOCOL_NAME).expect("it is accepted");
     solo.peer_sends(theirs, hello());
     assert_eq!(solo.events(), [FloodEvent::Subscribed { peer: id(number), topic: lan() }]);
+    solo.advance(SECOND / 2); // Nothing is doubtful any more.
     (connection, theirs, ours)
 }
 fn hello() -> Traffic {
@@ -150,7 +151,10 @@ fn network(links: &[(usize, usize)], nodes: u8) -> Solos<Flood> {
         solo.app(|flood| flood.subscribe("lan")).expect("there is room");
         solo
     }));
-    links.iter().for_each(|(a, b)| drop(all.connect(*a, *b)));
+    for (a, b) in links {
+        all.connect(*a, *b);
+    }
+    all.advance(SECOND);
     (0..usize::from(nodes)).for_each(|n| drop(all.events(n)));
     all
 }

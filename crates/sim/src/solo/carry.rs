@@ -242,6 +242,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
 
     /// A stream the behaviour must have opened, or been told of.
     fn flow(&mut self, id: StreamId) -> &mut Flow<B::Message> {
+        self.touched.insert(id);
         match self.flows.get_mut(&id) {
             Some(flow) => flow,
             None => panic!("C3: a command for {id:?}, which never was"),
@@ -316,11 +317,13 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             self.deliveries.push_back(Delivery::Stream(on, StreamEvent::Backlogged));
         }
     }
-    /// Writes what waits on every stream that can be written.
+    /// Writes what waits on every stream that was touched and can be written.
     pub(super) fn flush(&mut self) {
-        let writable = self.flows.iter().filter(|(_, flow)| flow.is_writable() && flow.half.is_none());
-        let writable: Vec<_> = writable.map(|(id, _)| *id).collect();
-        writable.into_iter().for_each(|id| self.write(id));
+        for id in std::mem::take(&mut self.touched) {
+            if self.flows.get(&id).is_some_and(|flow| flow.is_writable() && flow.half.is_none()) {
+                self.write(id);
+            }
+        }
     }
     fn write(&mut self, id: StreamId) {
         while let Some((message, receipt, len)) =

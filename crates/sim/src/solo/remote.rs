@@ -66,14 +66,15 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     }
     /// A stream ended: the next of its kind that waited is accepted.
     pub(super) fn next_waiting(&mut self, ended: StreamId) {
-        let Some(was) = self.flows.get(&ended) else { return };
+        let was = self.flows.get(&ended).filter(|flow| flow.direction == Direction::Inbound);
+        let Some(was) = was else { return };
         let next = self.flows.iter().find(|(_, f)| {
             f.progress == Progress::Waiting
                 && f.direction == Direction::Inbound
                 && f.connection == was.connection
                 && f.name == was.name
         });
-        if let Some(id) = next.map(|(id, _)| *id).filter(|_| was.direction == Direction::Inbound) {
+        if let Some(id) = next.map(|(id, _)| *id) {
             self.admit_stream(id);
         }
     }
@@ -258,6 +259,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
         self.flows.keys().copied().collect()
     }
     fn stream(&mut self, id: StreamId) -> &mut Flow<B::Message> {
+        self.touched.insert(id);
         match self.flows.get_mut(&id) {
             Some(flow) => flow,
             None => panic!("there is no {id:?}"),
@@ -327,6 +329,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
             Answer::Reply(reply) => (reply, false),
             Answer::LastReply(reply) => (reply, true),
         };
+        self.touched.insert(id);
         let flow = self.flows.get_mut(&id)?;
         flow.queue.push_back((reply, None, 0));
         flow.finishing |= last;
