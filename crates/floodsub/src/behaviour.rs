@@ -1,14 +1,16 @@
+mod receive;
+
 use crate::{
-    FloodEvent, MessageId, PROTOCOL_NAME, Topic,
-    bounds::{INBOUND_MAX, PEER_TOPICS_MAX, QUEUED_MAX, RPC_MAX, TOPIC_MAX, TOPICS_MAX},
-    check::{Checked, Checks, Copy},
+    FloodEvent, MessageId, PROTOCOL_NAME, PublishError, Stats, SubscribeError, Topic,
+    bounds::{INBOUND_MAX, QUEUED_MAX, RPC_MAX, TOPIC_MAX, TOPICS_MAX},
+    check::{Checked, Checks},
     delivery::Deliveries,
     neighbour::{Cx, Neighbour},
     seen::{Key, Seen},
-    wire::{self, Author, Message, Rpc, Subscription, Traffic},
+    wire::{self, Author, Message, Subscription, Traffic},
 };
 use bytes::Bytes;
-use peerage_core::{ConnectionId, Instant, PeerId};
+use peerage_core::{Instant, PeerId};
 use peerage_identity::Keypair;
 use peerage_swarm::{
     AtMaxInbound, Command, Direction, FromSwarm, JobId, NetworkBehaviour, Outbox, Protocol, StreamEvent,
@@ -29,92 +31,6 @@ pub enum Reading {
     /// Both, and what rust-libp2p sends, unsigned with an author; a signature that does not hold is refused all the
     /// same. `verified` tells them apart.
     Lenient,
-}
-
-/// Why a message was not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Too much is on its way already.
-    #[error("too many messages are on their way: publish again when some of them are delivered")]
-    QueueFull,
-    /// An RPC holds 1 MiB.
-    #[error("the message has {len} bytes, and at most {limit} fit: split it")]
-    TooLarge {
-        /// Of the data, on this topic.
-        limit: usize,
-        /// Of this data.
-        len: usize,
-    },
-    /// The topic's name is too long.
-    #[error("the topic's name has more than {limit} bytes")]
-    TopicTooLong {
-        /// In bytes.
-        limit: usize,
-    },
-    /// The key cannot sign: an RSA key whose numbers do not belong together.
-    #[error("the key cannot sign")]
-    Signing,
-}
-
-/// Why a topic was not subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// There are too many already.
-    #[error("at most {limit} topics can be subscribed to")]
-    TooMany {
-        /// How many there may be.
-        limit: usize,
-    },
-    /// The topic's name is too long.
-    #[error("the topic's name has more than {limit} bytes")]
-    TopicTooLong {
-        /// In bytes.
-        limit: usize,
-    },
-    /// Too many commands wait for the swarm.
-    #[error("the swarm is busy: try again once it was polled")]
-    QueueFull,
-}
-
-/// What happened so far, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say what they count")]
-#[non_exhaustive]
-pub struct Stats {
-    pub published: u64,
-    pub received: u64,
-    /// Told to the application.
-    pub delivered: u64,
-    /// Not told, because too much waits for it already.
-    pub not_told: u64,
-    /// Handed on, once per neighbour.
-    pub forwarded: u64,
-    /// Not handed on to a neighbour that was slow, or lost.
-    pub not_forwarded: u64,
-    pub dropped_for_slow_peers: u64,
-    pub duplicates: u64,
-    /// A signature that does not hold.
-    pub forged: u64,
-    /// Without a signature, where one is required; with one, where none may be.
-    pub unsigned: u64,
-    pub signed: u64,
-    /// Topics that are no text, authors that are no peers, and the like.
-    pub malformed: u64,
-    /// Our own, come back.
-    pub own_returned: u64,
-    /// In our name, but not ours.
-    pub claimed_ours: u64,
-    pub not_subscribed: u64,
-    /// Not checked, because too many were.
-    pub unchecked: u64,
-    /// Beyond the bounds of an RPC, or of a peer's topics.
-    pub excess: u64,
-    /// Written by a peer on the stream that is ours to write on.
-    pub wrong_direction: u64,
-    /// Peers that read one RPC per stream.
-    pub one_shot_readers: u64,
 }
 
 /// Floodsub with all connected peers that speak it.
@@ -144,6 +60,8 @@ macro_rules! split {
         (neighbours, Cx { outbox, deliveries, timers, stats, ours, epoch: *epoch, now: *now })
     }};
 }
+
+use split;
 
 impl Flood {
     fn new(author: Author, reading: Reading) -> Self {
@@ -260,7 +178,7 @@ impl Flood {
         let (neighbours, mut cx) = split!(self);
         for peer in &to {
             if let Some(neighbour) = neighbours.get_mut(peer) {
-                neighbour.give(message.clone(), Some(id), &mut cx);
+                neighbour.give(&message, Some(id), &mut cx);
             }
         }
         Ok(id)
@@ -329,121 +247,6 @@ impl Flood {
         }
     }
 
-    fn on_rpc(&mut self, rpc: Rpc, source: PeerId, connection: ConnectionId) {
-        self.stats.excess += u64::from(rpc.excess);
-        for news in rpc.subscriptions {
-            self.on_news(news, source);
-        }
-        self.seen.forget(self.now);
-        for message in rpc.publish {
-            self.stats.received += 1;
-            self.on_message(Copy { message, source, connection });
-        }
-    }
-    fn on_news(&mut self, news: Subscription, peer: PeerId) {
-        let Some(topic) = news.topic else { return self.stats.malformed += 1 };
-        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
-        if !news.subscribe {
-            if neighbour.topics.remove(&topic) {
-                self.outbox.event(FloodEvent::Unsubscribed { peer, topic });
-            }
-        } else if neighbour.topics.len() >= PEER_TOPICS_MAX.get() {
-            self.stats.excess += 1;
-        } else if neighbour.topics.insert(topic.clone()) {
-            self.outbox.event(FloodEvent::Subscribed { peer, topic });
-        }
-    }
-    fn on_message(&mut self, copy: Copy) {
-        let message = &copy.message;
-        if message.flaw.is_some() {
-            return self.stats.malformed += 1;
-        }
-        if message.from == Some(self.author.peer()) {
-            let ours = message.from.map(|me| Key::of_author(&me, &message.seqno));
-            let returned = ours.is_some_and(|key| self.seen.contains(&key));
-            *(if returned { &mut self.stats.own_returned } else { &mut self.stats.claimed_ours }) += 1;
-            return;
-        }
-        if !message.topics.iter().any(|topic| self.topics.contains(topic)) {
-            return self.stats.not_subscribed += 1;
-        }
-        let anonymous = message.from.is_none() && message.seqno.is_empty();
-        let signed = !message.signature.is_empty();
-        let takes = match self.reading {
-            Reading::Signed if !signed || message.seqno.is_empty() => return self.stats.unsigned += 1,
-            Reading::Anonymous if signed || !anonymous || !message.key.is_empty() => {
-                return self.stats.signed += 1;
-            }
-            Reading::Signed => true,
-            Reading::Anonymous => false,
-            Reading::Lenient => signed,
-        };
-        match (takes, message.from) {
-            (true, None) => self.stats.forged += 1,
-            (true, Some(from)) => {
-                let key = Key::of_author(&from, &message.seqno);
-                if self.seen.contains(&key) {
-                    self.stats.duplicates += 1;
-                } else if !self.checks.add(key, copy, &mut self.outbox) {
-                    self.stats.unchecked += 1;
-                }
-            }
-            (false, from) => {
-                let from = from.filter(|_| !message.seqno.is_empty());
-                let proven = from.map(|from| Key::of_author(&from, &message.seqno));
-                let key = match from {
-                    Some(from) => Key::of_claim(&from, message),
-                    None => Key::of_data(&message.data),
-                };
-                if self.seen.contains(&key) || proven.is_some_and(|key| self.seen.contains(&key)) {
-                    return self.stats.duplicates += 1;
-                }
-                self.seen.insert(key, self.now);
-                let Copy { message, source, .. } = copy;
-                self.accept(message, source, &BTreeSet::new(), false);
-            }
-        }
-    }
-    /// Tells the application, and hands the message on to all who want it but its author and those it came from.
-    fn accept(&mut self, message: Message, source: PeerId, sources: &BTreeSet<PeerId>, verified: bool) {
-        // A stripped copy may have been told before; the signed one is still news to those who refuse the other.
-        let claim = message.from.filter(|_| verified).map(|from| Key::of_claim(&from, &message));
-        if claim.is_some_and(|claim| self.seen.contains(&claim)) {
-            self.stats.duplicates += 1;
-        } else if self.outbox.room() <= RESERVE {
-            self.stats.not_told += 1;
-        } else {
-            self.tell(&message, source, verified);
-        }
-        let (neighbours, mut cx) = split!(self);
-        for (peer, neighbour) in neighbours {
-            let had_it = *peer == source || message.from == Some(*peer) || sources.contains(peer);
-            if had_it || !message.topics.iter().any(|topic| neighbour.topics.contains(topic)) {
-                continue;
-            }
-            if cx.outbox.room() < RESERVE {
-                cx.stats.not_forwarded += 1;
-                continue;
-            }
-            cx.stats.forwarded += 1;
-            neighbour.give(message.clone(), None, &mut cx);
-        }
-    }
-    fn tell(&mut self, message: &Message, source: PeerId, verified: bool) {
-        let mut also = message.topics.clone();
-        let Some(first) = also.iter().position(|topic| self.topics.contains(topic)) else { return };
-        let topic = also.remove(first);
-        self.stats.delivered += 1;
-        self.outbox.event(FloodEvent::Message {
-            from: message.from,
-            propagation_source: source,
-            topic,
-            also,
-            data: message.data.clone(),
-            seqno: message.seqno.clone(),
-            verified,
-        });
-    }
     fn tick(&mut self, now: Instant) {
         self.now = now;
         self.epoch = self.epoch.wrapping_add(1);
@@ -535,9 +338,9 @@ impl NetworkBehaviour for Flood {
             self.stats.forged += 1;
         }
         match self.checks.on_job(job, held, &mut self.outbox) {
-            Checked::Authentic { key, message, source, sources } => {
-                self.seen.insert(key, now);
-                self.accept(message, source, &sources, true);
+            Checked::Authentic(held) => {
+                self.seen.insert(held.key, now);
+                self.accept(&held.message, held.source, &held.sources, true);
             }
             Checked::Refused => {}
         }

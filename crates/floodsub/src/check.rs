@@ -36,15 +36,21 @@ pub(crate) struct Checks {
     bytes: usize,
 }
 
+/// A message whose signature held.
+#[derive(Debug)]
+pub(crate) struct Authentic {
+    pub(crate) key: Key,
+    pub(crate) message: Message,
+    /// Who brought it.
+    pub(crate) source: PeerId,
+    /// All who have it.
+    pub(crate) sources: BTreeSet<PeerId>,
+}
+
 /// What a check came to.
 #[derive(Debug)]
 pub(crate) enum Checked {
-    Authentic {
-        key: Key,
-        message: Message,
-        source: PeerId,
-        sources: BTreeSet<PeerId>,
-    },
+    Authentic(Box<Authentic>),
     /// Forged, or never checked; another copy may be on its way through.
     Refused,
 }
@@ -95,7 +101,8 @@ impl Checks {
                 self.bytes = self.bytes.saturating_sub(copy.message.raw().len());
             }
             let Copy { message, source, .. } = check.running;
-            return Checked::Authentic { key, message, source, sources: check.sources };
+            let sources = check.sources;
+            return Checked::Authentic(Box::new(Authentic { key, message, source, sources }));
         }
         if let Some(next) = check.others.pop_front() {
             self.start(key, Check { running: next, ..check }, outbox);

@@ -22,18 +22,22 @@ mod bounds;
 mod check;
 pub mod compat;
 mod delivery;
+mod error;
 mod event;
 mod neighbour;
 mod seen;
+mod stats;
 mod topic;
 pub mod wire;
 
-pub use behaviour::{Flood, PublishError, Reading, Stats, SubscribeError};
+pub use behaviour::{Flood, Reading};
 pub use bounds::BOUNDS;
 #[allow(deprecated, reason = "rust-libp2p exports them still")]
 pub use compat::{Behaviour, Config, Event, Floodsub, FloodsubEvent, FloodsubMessage};
 pub use delivery::{MessageId, Missed};
+pub use error::{PublishError, SubscribeError};
 pub use event::FloodEvent;
+pub use stats::Stats;
 pub use topic::Topic;
 
 use peerage_core::StreamProtocol;

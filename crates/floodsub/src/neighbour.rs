@@ -11,14 +11,18 @@
 //! To everybody one stream for the life of the connection, never ended by us: go resets the older of two, and to js
 //! the end of one is the end of the peer. Only rust-libp2p's floodsub reads a single RPC per stream, of at most 2,048
 //! bytes, and drops the stream with whatever else is on it.
+mod shots;
+
 use crate::{
     FloodEvent, MessageId, Missed, PROTOCOL_NAME, Stats, Topic,
-    bounds::{ATTEMPTS_MAX, ONE_SHOT_MAX, QUEUED_MAX, SENT_MAX, SHOTS_MAX, WAITING_BYTES_MAX, WAITING_MAX},
+    bounds::{ATTEMPTS_MAX, ONE_SHOT_MAX, QUEUED_MAX, SENT_MAX, WAITING_BYTES_MAX, WAITING_MAX},
     delivery::Deliveries,
     wire::{Message, Rpc, Subscription, Traffic},
 };
+use bytes::Bytes;
 use peerage_core::{Code, Instant, PeerId};
 use peerage_swarm::{Outbox, Receipt, StreamError, StreamEvent, StreamId, Timers, Wire};
+use shots::Shot;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
@@ -59,7 +63,8 @@ struct Parcel {
 #[derive(Clone, Debug)]
 enum What {
     News(Vec<Subscription>),
-    Message(Message),
+    /// Its bytes: they are the same for everybody.
+    Message(Bytes),
 }
 impl Parcel {
     fn news(all: Vec<Subscription>) -> Self {
@@ -68,7 +73,7 @@ impl Parcel {
     fn rpc(&self) -> Rpc {
         match &self.what {
             What::News(all) => Rpc::subscriptions(all.clone()),
-            What::Message(message) => Rpc::message(message.clone()),
+            What::Message(raw) => Rpc::message(Message::to_send(raw.clone())),
         }
     }
     fn len(&self) -> usize {
@@ -120,13 +125,6 @@ struct Long {
     /// not confirmed.
     sent: VecDeque<(Option<Receipt>, Parcel)>,
 }
-/// A stream with one RPC.
-#[derive(Debug)]
-struct Shot {
-    parcel: Parcel,
-    opened: bool,
-}
-
 impl Neighbour {
     pub(crate) fn new(peer: PeerId, cx: &mut Cx<'_>) -> Self {
         cx.timers.set(peer, cx.now.after(UNIDENTIFIED));
@@ -224,8 +222,8 @@ impl Neighbour {
     }
 
     /// Gives it a message; `of` says which publication it is, if it is ours.
-    pub(crate) fn give(&mut self, message: Message, of: Option<MessageId>, cx: &mut Cx<'_>) {
-        let parcel = Parcel { what: What::Message(message), of, again: false };
+    pub(crate) fn give(&mut self, message: &Message, of: Option<MessageId>, cx: &mut Cx<'_>) {
+        let parcel = Parcel { what: What::Message(message.raw().clone()), of, again: false };
         match &self.line {
             Line::Deaf => self.missed(&parcel, Missed::Lost, cx),
             Line::Long(long) if !long.full && self.waiting.is_empty() => self.send(parcel, cx),
@@ -465,59 +463,6 @@ impl Neighbour {
         cx.timers.cancel(self.peer);
         self.line = Line::Deaf;
         self.drop_waiting(Missed::Lost, cx);
-    }
-
-    /// One stream per RPC.
-    fn shoot(&mut self, cx: &mut Cx<'_>) {
-        loop {
-            match &self.line {
-                Line::OneShot(shots) if shots.len() < SHOTS_MAX.get() => {}
-                _ => return,
-            }
-            let Some(parcel) = self.take_waiting() else { return };
-            let stream = cx.outbox.open(self.peer, PROTOCOL_NAME);
-            cx.outbox.send_tracked(stream, Traffic::Rpc(parcel.rpc()));
-            cx.outbox.finish(stream);
-            if let Line::OneShot(shots) = &mut self.line {
-                shots.insert(stream, Shot { parcel, opened: false });
-            }
-        }
-    }
-    fn on_shot(&mut self, stream: StreamId, event: StreamEvent<Traffic>, cx: &mut Cx<'_>) {
-        let Line::OneShot(shots) = &mut self.line else { return };
-        let Some(shot) = shots.get_mut(&stream) else { return };
-        match event {
-            StreamEvent::Opened => return shot.opened = true,
-            StreamEvent::Confirmed(_) | StreamEvent::Closed(_) => {}
-            _ => return,
-        }
-        let Some(Shot { mut parcel, opened }) = shots.remove(&stream) else { return };
-        let how = match event {
-            StreamEvent::Closed(Ok(()) | Err(StreamError::Reset(_))) if !opened => Err(Missed::Lost),
-            StreamEvent::Closed(Err(StreamError::Unsupported)) => {
-                self.missed(&parcel, Missed::Lost, cx);
-                let Line::OneShot(shots) = std::mem::replace(&mut self.line, Line::Deaf) else { return };
-                shots.values().for_each(|shot| self.missed(&shot.parcel, Missed::Lost, cx));
-                return self.give_up(cx);
-            }
-            StreamEvent::Closed(Err(StreamError::ConnectionLost | StreamError::NotConnected)) => {
-                if parcel.again {
-                    return self.missed(&parcel, Missed::Lost, cx);
-                }
-                parcel.again = true;
-                self.waiting_bytes = self.waiting_bytes.saturating_add(parcel.len());
-                return self.waiting.push_front(parcel); // Until `on_connection_lost`, or `on_lost`.
-            }
-            // That it ends the stream is how this peer says it has read.
-            StreamEvent::Closed(Ok(()) | Err(StreamError::Reset(_))) | StreamEvent::Confirmed(_) => Ok(()),
-            _ => Err(Missed::Lost),
-        };
-        match (how, parcel.of) {
-            (Ok(()), Some(id)) => self.settle(id, Ok(()), cx),
-            (Ok(()), None) => {}
-            (Err(why), _) => self.missed(&parcel, why, cx),
-        }
-        self.shoot(cx);
     }
 }
 

@@ -131,6 +131,10 @@ impl Message {
         let flawed = Self::empty(Bytes::new());
         Ok(Self::decode(raw.into()).unwrap_or(flawed)) // It was just encoded.
     }
+    /// A message that is only sent: nobody looks into it any more.
+    pub(crate) fn to_send(raw: Bytes) -> Self {
+        Self::empty(raw)
+    }
     fn empty(raw: Bytes) -> Self {
         let none = Bytes::new();
         Self {
