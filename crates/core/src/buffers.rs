@@ -1,5 +1,5 @@
 //! Bytes on their way in and out of a stream.
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 
 /// Bytes that are no message of the protocol, or a message that has no bytes; says which rule was broken.
@@ -200,6 +200,31 @@ impl Buf for FrameWriter {
             self.tail = BytesMut::new(); // A quiet stream holds no memory.
         }
     }
+    /// What lies in one piece is handed over as it is, without copying.
+    fn copy_to_bytes(&mut self, n: usize) -> Bytes {
+        assert!(n <= self.len, "there are not that many bytes");
+        match self.whole.front_mut() {
+            Some(first) if n < first.len() => {
+                self.len -= n;
+                first.split_to(n)
+            }
+            Some(first) if n == first.len() => {
+                let whole = first.clone();
+                self.advance(n);
+                whole
+            }
+            Some(_) => {
+                let mut copy = BytesMut::with_capacity(n);
+                copy.put(self.take(n));
+                copy.freeze()
+            }
+            None if n == self.len => std::mem::take(self).tail.freeze(),
+            None => {
+                self.len -= n;
+                self.tail.split_to(n).freeze()
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +283,21 @@ mod tests {
         to.advance(5001);
         assert_eq!(to.chunk(), b"nd");
         to.advance(2);
+        assert!(to.is_empty());
+    }
+
+    #[test]
+    fn a_piece_is_handed_over_without_copying() {
+        let large = Bytes::from(vec![7; 5000]);
+        let mut to = FrameWriter::default();
+        to.put_bytes(large.clone());
+        to.put_slice(b"the end");
+        assert_eq!(to.copy_to_bytes(1000).as_ptr(), large.as_ptr());
+        assert_eq!(to.copy_to_bytes(4003).slice(4000..), "the");
+        assert_eq!(
+            (to.copy_to_bytes(2), to.copy_to_bytes(2)),
+            (Bytes::from_static(b" e"), Bytes::from_static(b"nd"))
+        );
         assert!(to.is_empty());
     }
 }

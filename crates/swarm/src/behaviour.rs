@@ -1,6 +1,6 @@
 use crate::{
     Command, ConnectionDenied, ConnectionError, DialError, DialId, JobId, ListenError, Protocol, Receipt,
-    SourceId, StreamId,
+    Route, SourceId, StreamId,
 };
 use bytes::Bytes;
 use peerage_core::{
@@ -54,6 +54,11 @@ pub trait NetworkBehaviour: Send + 'static {
     /// Claims addresses such as `/p2p-circuit`: dials and listens on them arrive as `FromSwarm::{DialVia, ListenVia}`.
     fn dials(&self, _address: &Multiaddr) -> bool {
         false
+    }
+    /// The path of fields behind a route, for messages to a person. Written by the derive.
+    #[doc(hidden)]
+    fn field_name(&self, _route: Route) -> String {
+        String::new()
     }
 }
 

@@ -136,6 +136,46 @@ impl<M: Send + 'static, E> Command<M, E> {
     }
 }
 
+impl<M, E> Command<M, E> {
+    /// The same command of a behaviour that tells its application something else, or nothing: for one that wraps another.
+    pub fn map_event<F>(self, event: impl FnOnce(E) -> Option<F>) -> Option<Command<M, F>> {
+        use Command as C;
+        Some(match self {
+            C::Event(e) => C::Event(event(e)?),
+            C::Open { id, to, offer, raw } => C::Open { id, to, offer, raw },
+            C::Send { on, message, receipt } => C::Send { on, message, receipt },
+            C::Finish(id) => C::Finish(id),
+            C::Stop(id, c) => C::Stop(id, c),
+            C::Reset(id, c) => C::Reset(id, c),
+            C::Pause(id) => C::Pause(id),
+            C::Resume(id) => C::Resume(id),
+            C::Detach(id) => C::Detach(id),
+            C::Adopt(id, what) => C::Adopt(id, what),
+            C::Splice(a, b, limits) => C::Splice(a, b, limits),
+            C::Offload { id, on, job } => C::Offload { id, on, job },
+            C::Attach(id, source) => C::Attach(id, source),
+            C::Datagram { on, interface, to, bytes } => C::Datagram { on, interface, to, bytes },
+            C::DropSource(id) => C::DropSource(id),
+            C::Serve(protocol) => C::Serve(protocol),
+            C::Unserve(n) => C::Unserve(n),
+            C::Hide(n, yes) => C::Hide(n, yes),
+            C::Snapshot(n, s) => C::Snapshot(n, s),
+            C::Dial(id, opts) => C::Dial(id, opts),
+            C::CancelDial(id) => C::CancelDial(id),
+            C::Disconnect { peer, connection, code } => C::Disconnect { peer, connection, code },
+            C::KeepAlive { connection, by, yes } => C::KeepAlive { connection, by, yes },
+            C::Listen(a) => C::Listen(a),
+            C::Unlisten(l) => C::Unlisten(l),
+            C::ViaFailed(c, e) => C::ViaFailed(c, e),
+            C::ViaListening { listener, address, yes } => C::ViaListening { listener, address, yes },
+            C::ViaClosed(l, e) => C::ViaClosed(l, e),
+            C::ExternalAddr(a, r) => C::ExternalAddr(a, r),
+            C::PeerAddr(p, a) => C::PeerAddr(p, a),
+            C::PeerProtocols(c, p) => C::PeerProtocols(c, p),
+        })
+    }
+}
+
 /// A behaviour that may be absent: mDNS switched off, for instance.
 impl<B: NetworkBehaviour> NetworkBehaviour for Option<B> {
     type Message = B::Message;
@@ -225,5 +265,21 @@ impl<M: Send + 'static, E: Send + 'static> NetworkBehaviour
     }
     fn dials(&self, address: &Multiaddr) -> bool {
         (**self).dials(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(NetworkBehaviour)]
+    struct Node<B> {
+        inner: Option<B>,
+    }
+
+    #[test]
+    fn the_derive_can_be_used_in_this_crate() {
+        let mut node: Node<Box<dyn NetworkBehaviour<Message = u8, ToSwarm = u8>>> = Node { inner: None };
+        assert!(node.next_command().is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong with connections, in rust-libp2p's shapes.
 use crate::PeerCondition;
-use peerage_core::{ConnectedPoint, Multiaddr, PeerId, TransportError};
+use peerage_core::{Code, ConnectedPoint, Multiaddr, PeerId, TransportError};
 use std::{error::Error, fmt, io, time::Duration};
 
 /// Why a dial failed.
@@ -236,6 +236,15 @@ pub enum ConnectionError {
     /// Nobody needed it for a while.
     KeepAliveTimeout,
 }
+impl ConnectionError {
+    /// What the peer said when it closed the connection; `None` if the connection broke, or was closed by us.
+    pub fn closed_by_peer(&self) -> Option<Code> {
+        match self {
+            Self::IO(error) => error.get_ref()?.downcast_ref::<ClosedByPeer>().map(|closed| closed.0),
+            Self::KeepAliveTimeout => None,
+        }
+    }
+}
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -249,6 +258,49 @@ impl Error for ConnectionError {
         match self {
             Self::IO(error) => Some(error),
             Self::KeepAliveTimeout => None,
+        }
+    }
+}
+
+/// Why a protocol got no answer on a stream.
+#[derive(Debug)]
+pub enum StreamUpgradeError<E> {
+    /// It took too long.
+    Timeout,
+    /// The protocol itself failed.
+    Apply(E),
+    /// The peer does not speak it.
+    NegotiationFailed,
+    /// The stream broke.
+    Io(io::Error),
+}
+impl<E> StreamUpgradeError<E> {
+    /// With another error of the protocol.
+    pub fn map_upgrade_err<F>(self, map: impl FnOnce(E) -> F) -> StreamUpgradeError<F> {
+        match self {
+            Self::Timeout => StreamUpgradeError::Timeout,
+            Self::Apply(error) => StreamUpgradeError::Apply(map(error)),
+            Self::NegotiationFailed => StreamUpgradeError::NegotiationFailed,
+            Self::Io(error) => StreamUpgradeError::Io(error),
+        }
+    }
+}
+impl<E: fmt::Display> fmt::Display for StreamUpgradeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the peer did not answer in time"),
+            Self::Apply(error) => error.fmt(f),
+            Self::NegotiationFailed => f.write_str("the peer does not speak the protocol"),
+            Self::Io(error) => write!(f, "the stream broke: {error}"),
+        }
+    }
+}
+impl<E: Error + 'static> Error for StreamUpgradeError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Apply(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Timeout | Self::NegotiationFailed => None,
         }
     }
 }
@@ -288,3 +340,8 @@ impl Error for ConnectionDenied {
         Some(&*self.inner)
     }
 }
+
+/// Rides inside `ConnectionError::IO`: the peer closed the connection, and said why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the peer closed the connection: {0}")]
+pub struct ClosedByPeer(pub Code);

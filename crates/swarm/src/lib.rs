@@ -23,20 +23,35 @@
 mod behaviour;
 pub mod codec;
 mod compose;
+mod config;
+mod core;
 pub mod dial_opts;
+mod driver;
 mod error;
+mod event;
+mod link;
 mod outbox;
 mod protocol;
+mod shim;
+mod task;
 mod timers;
+mod upgrade;
 
+pub use self::core::{ProtocolClash, Stats};
 pub use behaviour::{
     ConnectionInfo, Direction, FromSwarm, NetworkBehaviour, Reachability, SourceEvent, StreamError,
     StreamEvent, StreamRef,
 };
 pub(crate) use codec::Mapped;
 pub use codec::{Codec, Decoded, Wire};
+pub use config::{Config, ConnectionLimits};
 pub use dial_opts::{DialOpts, PeerCondition};
-pub use error::{Attempt, ConnectionDenied, ConnectionError, DialError, ListenError, Stage};
+pub use driver::{ConnectionCounters, NetworkInfo, Parts, Swarm};
+pub use error::{
+    Attempt, ClosedByPeer, ConnectionDenied, ConnectionError, DialError, ListenError, Stage,
+    StreamUpgradeError,
+};
+pub use event::SwarmEvent;
 pub use outbox::{
     Adopt, Command, DialId, JobId, Offer, Outbox, Receipt, Route, Source, SourceId, SpliceLimits, StreamId,
     Target,
@@ -45,5 +60,47 @@ pub use peerage_core::{
     Bound, Code, ConnectedPoint, ConnectionId, FrameWriter, Instant, Interface, InvalidMessage,
     InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
 };
+pub use peerage_swarm_derive::NetworkBehaviour;
 pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};
 pub use timers::Timers;
+pub use upgrade::Upgrades;
+
+/// Every bound of this crate: see the table in `ARCHITECTURE.md`.
+pub const BOUNDS: &[Bound] = &[
+    link::NEGOTIATING,
+    link::WAITING,
+    link::NEGOTIATION,
+    task::MAILBOX,
+    task::MAILBOX_BYTES,
+    task::MAILBOX_EVENTS,
+    task::JOBS,
+    upgrade::INPUT,
+    driver::TURN,
+    core::dial::ADDRESSES,
+    core::addresses::EXTERNAL,
+    core::addresses::PEERS,
+    core::addresses::PER_PEER,
+    core::limits::RESERVE,
+];
+
+// The derive writes `::peerage_swarm`, in our own tests too.
+#[cfg(test)]
+extern crate self as peerage_swarm;
+
+/// What the derive writes, under one path.
+///
+/// ```
+/// use peerage_swarm::NetworkBehaviour;
+///
+/// #[derive(NetworkBehaviour)]
+/// struct Node<B> {
+///     inner: Option<B>,
+/// }
+/// ```
+#[doc(hidden)]
+pub mod derive_prelude {
+    pub use crate::{
+        Command, ConnectionDenied, ConnectionInfo, FromSwarm, Instant, JobId, Multiaddr, NetworkBehaviour,
+        PeerId, Protocol, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
+    };
+}

@@ -58,6 +58,9 @@ ids! {
     DialId
 }
 impl StreamId {
+    pub(crate) fn route(self) -> Route {
+        self.route
+    }
     /// The id of a stream the peer opened.
     #[doc(hidden)]
     pub fn inbound(seq: u64, route: Route) -> Self {
@@ -274,6 +277,10 @@ impl<M, E> Outbox<M, E> {
     /// C6. Whatever an application calls asks this first.
     pub fn has_room(&self) -> bool {
         self.commands.len() < Self::CAPACITY
+    }
+    /// C6. How many more commands fit: for what is sent to many peers at once.
+    pub fn room(&self) -> usize {
+        Self::CAPACITY.saturating_sub(self.commands.len())
     }
     /// The oldest command: what `next_command` returns.
     pub fn pop(&mut self) -> Option<Command<M, E>> {

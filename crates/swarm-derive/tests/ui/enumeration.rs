@@ -1,0 +1,8 @@
+use peerage_swarm::NetworkBehaviour;
+
+#[derive(NetworkBehaviour)]
+enum Node {
+    Ping(u8),
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use peerage_swarm::NetworkBehaviour;
+
+#[derive(NetworkBehaviour)]
+struct Node(u8, u16);
+
+fn main() {}

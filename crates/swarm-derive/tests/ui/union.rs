@@ -1,0 +1,8 @@
+use peerage_swarm::NetworkBehaviour;
+
+#[derive(NetworkBehaviour)]
+union Node {
+    ping: u8,
+}
+
+fn main() {}

@@ -1,0 +1,86 @@
+//! The connections there are, and which of a peer's to use.
+use super::limits::Share;
+use crate::{JobId, StreamId, outbox::Route};
+use peerage_core::{Code, ConnectedPoint, ConnectionId, PeerId, StreamProtocol};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// An established connection.
+pub(crate) struct Connection {
+    pub(crate) peer: PeerId,
+    pub(crate) endpoint: ConnectedPoint,
+    pub(crate) limited: bool,
+    /// Why we are closing it.
+    pub(crate) closing: Option<Closing>,
+    pub(crate) streams: BTreeSet<StreamId>,
+    pub(crate) jobs: VecDeque<JobId>,
+    /// Streams that keep it alive, and behaviours that do.
+    pub(crate) keepers: usize,
+    pub(crate) votes: BTreeSet<Route>,
+    /// What identify says the peer speaks.
+    pub(crate) speaks: Option<BTreeSet<StreamProtocol>>,
+    pub(crate) share: Share,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    Wanted(Code),
+    Idle,
+}
+
+#[derive(Default)]
+pub(crate) struct Connections {
+    all: BTreeMap<ConnectionId, Connection>,
+    by_peer: BTreeMap<PeerId, Vec<ConnectionId>>,
+    /// Of `all`, incoming ones.
+    pub(crate) incoming: usize,
+}
+
+impl Connections {
+    pub(crate) fn insert(&mut self, id: ConnectionId, connection: Connection) {
+        self.by_peer.entry(connection.peer).or_default().push(id);
+        self.incoming += usize::from(connection.endpoint.is_listener());
+        self.all.insert(id, connection);
+    }
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let connection = self.all.remove(&id)?;
+        self.incoming -= usize::from(connection.endpoint.is_listener());
+        if let Some(ids) = self.by_peer.get_mut(&connection.peer) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_peer.remove(&connection.peer);
+            }
+        }
+        Some(connection)
+    }
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.all.get(&id)
+    }
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.all.get_mut(&id)
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.all.keys().copied()
+    }
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &PeerId> {
+        self.by_peer.keys()
+    }
+    pub(crate) fn of(&self, peer: &PeerId) -> &[ConnectionId] {
+        self.by_peer.get(peer).map(Vec::as_slice).unwrap_or_default()
+    }
+    /// How many, and how many of them without a relay.
+    pub(crate) fn count(&self, peer: &PeerId) -> (usize, usize) {
+        let ids = self.of(peer);
+        let direct = ids.iter().filter(|id| self.get(**id).is_some_and(|c| !c.limited)).count();
+        (ids.len(), direct)
+    }
+    /// Direct before relayed, then the newest healthy one.
+    pub(crate) fn choose(&self, peer: &PeerId) -> Option<ConnectionId> {
+        let healthy = |id: &&ConnectionId| self.get(**id).is_some_and(|c| c.closing.is_none());
+        let direct = |id: &&ConnectionId| self.get(**id).is_some_and(|c| !c.limited);
+        let ids = self.of(peer);
+        ids.iter().rev().filter(healthy).find(direct).or_else(|| ids.iter().rev().find(healthy)).copied()
+    }
+}

@@ -1,0 +1,444 @@
+//! What one connection does above raw bytes: negotiate, decode, encode, queue, bounds. Pure.
+//!
+//! A link knows *streams*, not bytes ([`Streams`]), and lengths, not messages ([`Messages`]); so it is compiled once,
+//! and runs the same over yamux, over QUIC, and in a simulation.
+mod stream;
+
+use crate::{
+    Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef,
+    shim::{LinkEvent, Messages, Slot},
+};
+use peerage_core::{
+    Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, StreamProtocol, Streams, StreamsEvent,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    task::Waker,
+    time::Duration,
+};
+use stream::{End, LinkStream};
+
+/// Inbound streams of one connection whose name is not agreed on yet.
+pub(crate) const NEGOTIATING: Bound =
+    Bound { name: "swarm.link.negotiating", default: 128, unit: "streams", policy: "reset: the newest" };
+/// Inbound streams that wait until another of their protocol ends.
+pub(crate) const WAITING: Bound = Bound {
+    name: "swarm.link.waiting",
+    default: 256,
+    unit: "streams",
+    policy: "reset: one more than may wait for `max_inbound`",
+};
+/// How long a stream may take to agree on a name.
+pub(crate) const NEGOTIATION: Bound =
+    Bound { name: "swarm.link.negotiation", default: 10, unit: "seconds", policy: "reset: the stream" };
+
+/// What the core asks of a link, messages apart.
+#[derive(Debug)]
+pub(crate) enum LinkCommand {
+    Open { id: StreamId, offer: Offer, raw: bool },
+    Finish(StreamId),
+    Stop(StreamId, Code),
+    Reset(StreamId, Code),
+    Pause(StreamId),
+    Resume(StreamId),
+    Detach(StreamId),
+    Close(Code),
+}
+
+/// The connection a link belongs to.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
+    /// Unique among the connections of a run; the upper half of the ids of inbound streams.
+    pub(crate) number: u32,
+    pub(crate) remote: Multiaddr,
+    pub(crate) scope: Scope,
+}
+impl About {
+    fn on<'a>(&self, id: StreamId, direction: Direction, protocol: &'a StreamProtocol) -> StreamRef<'a> {
+        StreamRef { id, peer: self.peer, direction, connection: Some(self.connection), protocol }
+    }
+    fn asked<'a>(&'a self, id: StreamId, direction: Direction, protocol: &'a StreamProtocol) -> Asked<'a> {
+        Asked { on: self.on(id, direction, protocol), remote: &self.remote }
+    }
+}
+
+/// One connection, above raw bytes.
+pub(crate) struct Link {
+    about: About,
+    streams: BTreeMap<Key, LinkStream>,
+    keys: BTreeMap<StreamId, Key>,
+    /// Wanted, but the peer has too many of ours to confirm. As many as the core has opened.
+    opening: VecDeque<Opening>,
+    /// What may have something to do, in order.
+    busy: BTreeSet<Key>,
+    /// In the order of their deadlines, which all lie the same time ahead when they are made.
+    negotiating: VecDeque<(Instant, Key)>,
+    inbound_negotiating: usize,
+    /// Accepted inbound streams, and those that wait to be, by protocol.
+    inbound: BTreeMap<Slot, Inbound>,
+    inbound_seq: u32,
+    /// Stopped decoding because the core's mailbox was full.
+    starved: BTreeSet<Key>,
+    confirms: Confirms,
+    /// Streams in an application's hands.
+    detached: BTreeSet<Key>,
+    application: Option<Waker>,
+}
+
+/// A stream that is wanted.
+struct Opening {
+    id: StreamId,
+    offer: Offer,
+    raw: bool,
+    finish: bool,
+    paused: bool,
+}
+
+#[derive(Default)]
+struct Inbound {
+    open: usize,
+    waiting: VecDeque<Key>,
+}
+
+/// Round trips under way, and which receipts each of them settles.
+#[derive(Default)]
+struct Confirms {
+    next: u64,
+    /// Written since the last round trip began.
+    written: Vec<(StreamId, Receipt)>,
+    under_way: VecDeque<(u64, Vec<(StreamId, Receipt)>)>,
+}
+
+impl Link {
+    pub(crate) fn new(about: About) -> Self {
+        Self {
+            about,
+            streams: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            opening: VecDeque::new(),
+            busy: BTreeSet::new(),
+            negotiating: VecDeque::new(),
+            inbound_negotiating: 0,
+            inbound: BTreeMap::new(),
+            inbound_seq: 0,
+            starved: BTreeSet::new(),
+            confirms: Confirms::default(),
+            detached: BTreeSet::new(),
+            application: None,
+        }
+    }
+    /// Wake this when an application reads or writes a detached stream.
+    pub(crate) fn on_application(&mut self, waker: &Waker) {
+        if !self.application.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.application = Some(waker.clone());
+        }
+        for key in &self.detached {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.on_application(waker);
+                self.busy.insert(*key);
+            }
+        }
+    }
+    /// A message waits to be encoded.
+    pub(crate) fn on_message(&mut self, on: StreamId) -> bool {
+        match self.keys.get(&on) {
+            Some(key) => {
+                self.busy.insert(*key);
+                true
+            }
+            None => self.opening.iter().any(|opening| opening.id == on),
+        }
+    }
+    /// The core takes messages again.
+    pub(crate) fn on_room(&mut self) {
+        self.busy.append(&mut self.starved);
+    }
+    pub(crate) fn is_starved(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    pub(crate) fn on_command(
+        &mut self,
+        command: LinkCommand,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+        now: Instant,
+    ) {
+        let id = match command {
+            LinkCommand::Open { id, offer, raw } => {
+                self.opening.push_back(Opening { id, offer, raw, finish: false, paused: false });
+                return self.open_waiting(streams, messages, now);
+            }
+            LinkCommand::Close(code) => return streams.close(code),
+            LinkCommand::Finish(id)
+            | LinkCommand::Stop(id, _)
+            | LinkCommand::Reset(id, _)
+            | LinkCommand::Pause(id)
+            | LinkCommand::Resume(id)
+            | LinkCommand::Detach(id) => id,
+        };
+        let Some(key) = self.keys.get(&id).copied() else {
+            return self.on_command_before_open(id, &command, messages);
+        };
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        match command {
+            LinkCommand::Finish(_) => stream.finish(),
+            LinkCommand::Stop(_, code) => {
+                streams.stop(key, code);
+                stream.stop();
+            }
+            LinkCommand::Reset(_, code) => {
+                streams.reset(key, code);
+                return self.end(key, End::Cancelled(code), streams, messages);
+            }
+            LinkCommand::Pause(_) => stream.paused = true,
+            LinkCommand::Resume(_) => stream.paused = false,
+            LinkCommand::Detach(_) => {
+                if let Some(raw) = stream.detach(self.application.as_ref()) {
+                    messages.tell(id, LinkEvent::Detached(raw));
+                }
+            }
+            LinkCommand::Open { .. } | LinkCommand::Close(_) => {}
+        }
+        self.busy.insert(key);
+    }
+
+    /// The muxer has not let it out yet.
+    fn on_command_before_open(&mut self, id: StreamId, command: &LinkCommand, messages: &mut dyn Messages) {
+        let Some(at) = self.opening.iter().position(|opening| opening.id == id) else { return };
+        match (command, self.opening.get_mut(at)) {
+            (LinkCommand::Finish(_), Some(opening)) => opening.finish = true,
+            (LinkCommand::Pause(_), Some(opening)) => opening.paused = true,
+            (LinkCommand::Resume(_), Some(opening)) => opening.paused = false,
+            (LinkCommand::Detach(_), Some(opening)) => opening.raw = true,
+            (LinkCommand::Reset(_, code), _) => {
+                self.opening.remove(at);
+                messages.forget(id);
+                messages.tell(id, LinkEvent::Closed(Err(StreamError::Cancelled(*code))));
+            }
+            _ => {}
+        }
+    }
+
+    fn open_waiting(&mut self, streams: &mut dyn Streams, messages: &mut dyn Messages, now: Instant) {
+        while !self.opening.is_empty() {
+            let Some(key) = streams.open() else { return };
+            let Some(Opening { id, offer, raw, finish, paused }) = self.opening.pop_front() else { return };
+            let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
+            let mut stream = LinkStream::outbound(key, id, offer, slots, raw);
+            stream.paused = paused;
+            if finish {
+                stream.finish();
+            }
+            if let Some(raw) = stream.detach_early(self.application.as_ref()) {
+                messages.tell(id, LinkEvent::Detached(raw));
+            }
+            self.streams.insert(key, stream);
+            self.keys.insert(id, key);
+            self.negotiating.push_back((now.after(Duration::from_secs(NEGOTIATION.default)), key));
+            self.busy.insert(key);
+        }
+    }
+
+    /// Takes what the muxer has, and does what there is to do.
+    pub(crate) fn pump(
+        &mut self,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+        now: Instant,
+    ) -> Pumped {
+        let mut pumped = Pumped::default();
+        loop {
+            while let Some(event) = streams.next_event() {
+                self.on_streams_event(event, streams, messages, now, &mut pumped);
+            }
+            let Some(key) = self.busy.pop_first() else { break };
+            self.drive(key, streams, messages);
+        }
+        if !self.confirms.written.is_empty() {
+            let token = self.confirms.next;
+            self.confirms.next += 1;
+            self.confirms.under_way.push_back((token, std::mem::take(&mut self.confirms.written)));
+            streams.confirm(token);
+        }
+        pumped
+    }
+
+    fn on_streams_event(
+        &mut self,
+        event: StreamsEvent,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+        now: Instant,
+        pumped: &mut Pumped,
+    ) {
+        match event {
+            StreamsEvent::Inbound(key) => {
+                if self.inbound_negotiating >= NEGOTIATING.get() {
+                    return streams.reset(key, Code::RESOURCE_LIMIT);
+                }
+                self.inbound_negotiating += 1;
+                self.streams.insert(key, LinkStream::inbound(key));
+                self.negotiating.push_back((now.after(Duration::from_secs(NEGOTIATION.default)), key));
+            }
+            StreamsEvent::CanOpen => self.open_waiting(streams, messages, now),
+            StreamsEvent::Bytes(key, bytes) => match self.streams.get_mut(&key) {
+                Some(stream) => {
+                    stream.on_bytes(bytes);
+                    self.busy.insert(key);
+                }
+                None => streams.consumed(key, bytes.len()),
+            },
+            StreamsEvent::Finished(key) => {
+                if let Some(stream) = self.streams.get_mut(&key) {
+                    stream.recv_end = true;
+                    self.busy.insert(key);
+                }
+            }
+            StreamsEvent::Reset(key, code) => {
+                // What came before the reset was sent in good faith: it is decoded first.
+                self.drive(key, streams, messages);
+                self.end(key, End::Reset(code), streams, messages);
+            }
+            StreamsEvent::Stopped(key, code) => {
+                if let Some(stream) = self.streams.get_mut(&key) {
+                    if let Some(id) = stream.on_stopped(code) {
+                        messages.forget(id);
+                        messages.tell(id, LinkEvent::Stopped(code));
+                    }
+                    self.busy.insert(key);
+                }
+            }
+            StreamsEvent::Writable(key) => {
+                self.busy.insert(key);
+            }
+            StreamsEvent::Confirmed(token) => {
+                while let Some((_, receipts)) =
+                    self.confirms.under_way.pop_front_if(|(first, _)| *first <= token)
+                {
+                    for (id, receipt) in receipts {
+                        let Some(key) = self.keys.get(&id).copied() else { continue };
+                        messages.tell(id, LinkEvent::Confirmed(receipt));
+                        if let Some(stream) = self.streams.get_mut(&key) {
+                            stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
+                            self.busy.insert(key);
+                        }
+                    }
+                }
+            }
+            StreamsEvent::Moved { old, new } => {
+                self.about.remote = new.get_remote_address().clone();
+                pumped.moved.push((old, new));
+            }
+            StreamsEvent::Closed(how) => pumped.closed = Some(how),
+        }
+    }
+
+    /// Everything that can be done for one stream right now.
+    fn drive(&mut self, key: Key, streams: &mut dyn Streams, messages: &mut dyn Messages) {
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        let was_negotiating = stream.is_negotiating();
+        let mut end = stream.negotiate(&self.about, streams, messages);
+        if was_negotiating && !stream.is_negotiating() && stream.is_inbound() && end.is_none() {
+            self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
+            end = self.accept(key, streams, messages);
+        }
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        if end.is_none() {
+            end = stream.drive(&self.about, streams, messages, &mut self.confirms.written);
+        }
+        if stream.starved {
+            self.starved.insert(key);
+        }
+        if stream.is_detached() {
+            self.detached.insert(key);
+        }
+        if let Some(end) = end {
+            self.end(key, end, streams, messages);
+        }
+    }
+
+    /// An inbound stream has a protocol: may it have one more?
+    fn accept(&mut self, key: Key, streams: &mut dyn Streams, messages: &mut dyn Messages) -> Option<End> {
+        let stream = self.streams.get_mut(&key)?;
+        let slot = stream.slot?;
+        let settings = messages.settings(slot)?;
+        let inbound = self.inbound.entry(slot).or_default();
+        if inbound.open < usize::from(settings.max_inbound) {
+            inbound.open += 1;
+            self.inbound_seq = self.inbound_seq.wrapping_add(1);
+            let id =
+                messages.inbound_id(slot, u64::from(self.about.number) << 32 | u64::from(self.inbound_seq));
+            self.keys.insert(id, key);
+            stream.open_inbound(id, &self.about, messages, self.application.as_ref());
+            return None;
+        }
+        if settings.at_max_inbound == AtMaxInbound::Wait && inbound.waiting.len() < WAITING.get() {
+            inbound.waiting.push_back(key);
+            return None;
+        }
+        streams.reset(key, Code::RESOURCE_LIMIT);
+        Some(End::Refused)
+    }
+
+    fn end(&mut self, key: Key, end: End, streams: &mut dyn Streams, messages: &mut dyn Messages) {
+        let Some(mut stream) = self.streams.remove(&key) else { return };
+        self.busy.remove(&key);
+        self.starved.remove(&key);
+        self.detached.remove(&key);
+        if stream.is_inbound() && stream.is_negotiating() {
+            self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
+        }
+        stream.release(&end, streams);
+        if let Some(id) = stream.id {
+            self.keys.remove(&id);
+            messages.forget(id);
+            messages.tell(id, LinkEvent::Closed(end.result()));
+        }
+        let Some(slot) = stream.slot.filter(|_| stream.is_inbound()) else { return };
+        let Some(inbound) = self.inbound.get_mut(&slot) else { return };
+        if stream.id.is_some() {
+            inbound.open = inbound.open.saturating_sub(1);
+        } else {
+            inbound.waiting.retain(|waiting| *waiting != key);
+        }
+        if let Some(next) = inbound.waiting.pop_front() {
+            if let Some(end) = self.accept(next, streams, messages) {
+                self.end(next, end, streams, messages);
+            }
+            self.busy.insert(next);
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.negotiating.front().map(|(at, _)| *at)
+    }
+    pub(crate) fn on_timeout(
+        &mut self,
+        now: Instant,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+    ) {
+        while let Some((_, key)) = self.negotiating.pop_front_if(|(at, _)| *at <= now) {
+            if self.streams.get(&key).is_some_and(LinkStream::is_negotiating) {
+                streams.reset(key, Code::NEGOTIATION_FAILED);
+                self.end(key, End::TimedOut, streams, messages);
+            }
+        }
+    }
+    /// Nothing waits to be sent or confirmed.
+    pub(crate) fn is_empty(&self, messages: &dyn Messages) -> bool {
+        self.opening.is_empty()
+            && self.confirms.under_way.is_empty()
+            && self.streams.values().all(|stream| stream.is_flushed(messages))
+    }
+}
+
+/// What a link found out that concerns the whole connection.
+#[derive(Debug, Default)]
+pub(crate) struct Pumped {
+    pub(crate) moved: Vec<(peerage_core::ConnectedPoint, peerage_core::ConnectedPoint)>,
+    pub(crate) closed: Option<Result<Code, std::io::Error>>,
+}

@@ -1,0 +1,572 @@
+//! One stream of a link, from the first byte of its negotiation to its end.
+use super::About;
+use crate::{
+    Direction, Offer, Receipt, StreamError, StreamId,
+    shim::{LinkEvent, Messages, Progress, Replied, Sent, Slot},
+};
+use bytes::{Buf, Bytes, BytesMut};
+use peerage_core::{
+    Application, Code, FrameWriter, InvalidMessage, Key, Permit, RecvBuf, Resource, Stream, StreamHalf,
+    StreamProtocol, Streams,
+    multistream::{Dialing, Listening},
+};
+use std::{collections::VecDeque, task::Waker};
+
+/// Encoded ahead of the muxer, per stream: no more than fills a few records.
+const AHEAD: usize = 64 << 10;
+
+pub(super) struct LinkStream {
+    key: Key,
+    pub(super) id: Option<StreamId>,
+    direction: Direction,
+    pub(super) slot: Option<Slot>,
+    name: Option<StreamProtocol>,
+    phase: Phase,
+
+    recv: RecvBuf,
+    /// Of `recv`, what the muxer was not told to be dealt with.
+    owed: usize,
+    pub(super) recv_end: bool,
+    /// Charged for what the muxer was told to be dealt with, and is kept all the same.
+    held: Option<Permit>,
+    /// `Finished` was told, or we asked the peer to stop.
+    recv_done: bool,
+    pub(super) paused: bool,
+    pub(super) starved: bool,
+    /// What comes is not the protocol's.
+    last: bool,
+
+    send: FrameWriter,
+    encoded: u64,
+    written: u64,
+    /// Ends of messages in `encoded`, with what is to be said once they are written.
+    sent: VecDeque<(u64, Sent)>,
+    /// Counted bytes that are written and were not reported.
+    unreported: usize,
+    report_at: usize,
+    pub(super) unconfirmed: usize,
+    finish: Finish,
+    pipe: Option<StreamHalf>,
+    wants_raw: bool,
+}
+
+enum Phase {
+    Dialing {
+        machine: Dialing,
+        input: BytesMut,
+        offer: Offer,
+        slots: Vec<Option<Slot>>,
+        lazy: bool,
+    },
+    Listening {
+        machine: Listening,
+        input: BytesMut,
+    },
+    /// Agreed, but `max_inbound` others are open: the reply is held back.
+    Held {
+        reply: BytesMut,
+    },
+    Open,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finish {
+    No,
+    Asked,
+    Done,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Well,
+    Reset(Code),
+    Cancelled(Code),
+    Unsupported,
+    TimedOut,
+    Invalid(InvalidMessage),
+    /// Inbound, and the core never heard of it.
+    Refused,
+}
+impl End {
+    pub(super) fn result(self) -> Result<(), StreamError> {
+        Err(match self {
+            Self::Well => return Ok(()),
+            Self::Reset(code) => StreamError::Reset(code),
+            Self::Cancelled(code) => StreamError::Cancelled(code),
+            Self::Unsupported => StreamError::Unsupported,
+            Self::TimedOut => StreamError::TimedOut,
+            Self::Invalid(why) => StreamError::Invalid(why),
+            Self::Refused => StreamError::Cancelled(Code::RESOURCE_LIMIT),
+        })
+    }
+}
+
+impl LinkStream {
+    fn new(key: Key, direction: Direction, phase: Phase) -> Self {
+        Self {
+            key,
+            id: None,
+            direction,
+            slot: None,
+            name: None,
+            phase,
+            recv: RecvBuf::default(),
+            owed: 0,
+            recv_end: false,
+            held: None,
+            recv_done: false,
+            paused: false,
+            starved: false,
+            last: false,
+            send: FrameWriter::default(),
+            encoded: 0,
+            written: 0,
+            sent: VecDeque::new(),
+            unreported: 0,
+            report_at: usize::MAX,
+            unconfirmed: 0,
+            finish: Finish::No,
+            pipe: None,
+            wants_raw: false,
+        }
+    }
+    pub(super) fn inbound(key: Key) -> Self {
+        Self::new(
+            key,
+            Direction::Inbound,
+            Phase::Listening { machine: Listening::new(), input: BytesMut::new() },
+        )
+    }
+    pub(super) fn outbound(
+        key: Key,
+        id: StreamId,
+        offer: Offer,
+        slots: Vec<Option<Slot>>,
+        raw: bool,
+    ) -> Self {
+        let mut hello = BytesMut::new();
+        let machine = Dialing::new(offer.names().to_vec(), &mut hello);
+        // "Lazy" negotiation: with a single name, what we send travels with the offer.
+        let lazy = offer.names().len() == 1;
+        let first = lazy.then(|| (slots.first().copied().flatten(), offer.names().first().cloned()));
+        let phase = Phase::Dialing { machine, input: BytesMut::new(), offer, slots, lazy };
+        let mut stream = Self::new(key, Direction::Outbound, phase);
+        stream.id = Some(id);
+        stream.wants_raw = raw;
+        if let Some((slot, name)) = first {
+            stream.slot = slot;
+            stream.name = name;
+        }
+        stream.put(&hello);
+        stream
+    }
+    /// Raw with a single offer: the application may write before the peer confirmed.
+    pub(super) fn detach_early(&mut self, waker: Option<&Waker>) -> Option<Stream> {
+        let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
+        if self.wants_raw && lazy { self.detach(waker) } else { None }
+    }
+    pub(super) fn detach(&mut self, waker: Option<&Waker>) -> Option<Stream> {
+        if self.pipe.is_some() {
+            return None;
+        }
+        let (stream, mut half) = Stream::pair();
+        if let Some(waker) = waker {
+            half.on_application(waker);
+        }
+        self.pipe = Some(half);
+        Some(stream)
+    }
+    /// Wake this when the application does something.
+    pub(super) fn on_application(&mut self, waker: &Waker) {
+        if let Some(pipe) = &mut self.pipe {
+            pipe.on_application(waker);
+        }
+    }
+    pub(super) fn is_detached(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    pub(super) fn is_inbound(&self) -> bool {
+        self.direction == Direction::Inbound
+    }
+    pub(super) fn is_negotiating(&self) -> bool {
+        matches!(self.phase, Phase::Dialing { .. } | Phase::Listening { .. })
+    }
+    pub(super) fn is_flushed(&self, messages: &dyn Messages) -> bool {
+        self.send.is_empty() && self.unconfirmed == 0 && !self.id.is_some_and(|id| messages.waiting(id))
+    }
+    pub(super) fn finish(&mut self) {
+        if self.finish == Finish::No {
+            self.finish = Finish::Asked;
+        }
+    }
+    pub(super) fn stop(&mut self) {
+        self.recv_done = true;
+        self.recv = RecvBuf::default();
+        self.owed = 0;
+    }
+    pub(super) fn on_bytes(&mut self, bytes: Bytes) {
+        match &mut self.phase {
+            _ if self.recv_done => {}
+            Phase::Dialing { input, .. } | Phase::Listening { input, .. } => {
+                self.owed += bytes.len();
+                input.extend_from_slice(&bytes);
+            }
+            Phase::Held { .. } | Phase::Open => {
+                self.owed += bytes.len();
+                self.recv.push(bytes);
+            }
+        }
+    }
+    /// The peer reads no more.
+    pub(super) fn on_stopped(&mut self, code: Code) -> Option<StreamId> {
+        self.send.clear();
+        self.sent.clear();
+        if let Some(pipe) = &mut self.pipe {
+            pipe.stopped(code);
+        }
+        self.id
+    }
+    /// The last words to whoever holds the stream.
+    pub(super) fn release(&mut self, end: &End, streams: &mut dyn Streams) {
+        if let Some(mut pipe) = self.pipe.take() {
+            pipe.end(match end {
+                End::Well => Ok(()),
+                End::Reset(code) | End::Cancelled(code) => Err(*code),
+                _ => Err(Code::NEGOTIATION_FAILED),
+            });
+        }
+        streams.consumed(self.key, std::mem::take(&mut self.owed));
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.send.put_slice(bytes);
+        self.encoded += bytes.len() as u64;
+    }
+
+    /// Agrees on a name, as far as what has arrived allows.
+    pub(super) fn negotiate(
+        &mut self,
+        about: &About,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+    ) -> Option<End> {
+        let mut output = BytesMut::new();
+        let rest = match &mut self.phase {
+            Phase::Dialing { machine, input, offer, slots, lazy } => {
+                match machine.on_bytes(input, &mut output) {
+                    Ok(None) => {
+                        let end = self.recv_end.then_some(End::Reset(Code::NEGOTIATION_FAILED));
+                        self.settle(streams);
+                        self.put(&output);
+                        return end;
+                    }
+                    Ok(Some(agreed)) => {
+                        let name = offer.names().get(agreed).cloned()?;
+                        if !*lazy {
+                            self.slot = slots.get(agreed).copied().flatten();
+                        }
+                        let rest = input.split().freeze();
+                        self.phase = Phase::Open;
+                        self.put(&output);
+                        if let Some(id) = self.id {
+                            messages.tell(id, LinkEvent::Opened(name.clone(), self.slot));
+                        }
+                        self.name = Some(name);
+                        if self.wants_raw
+                            && let Some(raw) = self.detach(None)
+                            && let Some(id) = self.id
+                        {
+                            messages.tell(id, LinkEvent::Detached(raw));
+                        }
+                        rest
+                    }
+                    Err(error) => {
+                        streams.reset(self.key, Code::NEGOTIATION_FAILED);
+                        return Some(if error.is_unsupported() {
+                            End::Unsupported
+                        } else {
+                            End::Invalid(InvalidMessage("the answer to our offer is no multistream-select"))
+                        });
+                    }
+                }
+            }
+            Phase::Listening { machine, input } => {
+                let agreed = machine.on_bytes(input, &mut output, |name| {
+                    messages.accepting(name).map(|slot| (slot, StreamProtocol::from_peer(name)))
+                });
+                match agreed {
+                    Ok(None) => {
+                        let end = self.recv_end.then_some(End::Refused);
+                        self.settle(streams);
+                        self.put(&output);
+                        self.write(streams);
+                        if end.is_some() {
+                            streams.reset(self.key, Code::NEGOTIATION_FAILED);
+                        }
+                        return end;
+                    }
+                    Ok(Some((slot, name))) => {
+                        let rest = input.split().freeze();
+                        self.slot = Some(slot);
+                        self.name = Some(name);
+                        self.phase = Phase::Held { reply: output };
+                        rest
+                    }
+                    Err(_) => {
+                        streams.reset(self.key, Code::NEGOTIATION_FAILED);
+                        return Some(End::Refused);
+                    }
+                }
+            }
+            Phase::Held { .. } | Phase::Open => return None,
+        };
+        let _ = about;
+        let negotiation = self.owed.saturating_sub(rest.len());
+        self.owed = rest.len();
+        streams.consumed(self.key, negotiation);
+        self.recv.push(rest);
+        None
+    }
+
+    /// What was read for the negotiation is dealt with.
+    fn settle(&mut self, streams: &mut dyn Streams) {
+        streams.consumed(self.key, std::mem::take(&mut self.owed));
+    }
+
+    /// There is room for one more of its protocol: the reply goes out.
+    pub(super) fn open_inbound(
+        &mut self,
+        id: StreamId,
+        about: &About,
+        messages: &mut dyn Messages,
+        waker: Option<&Waker>,
+    ) {
+        let Phase::Held { reply } = std::mem::replace(&mut self.phase, Phase::Open) else { return };
+        self.put(&reply);
+        self.id = Some(id);
+        let (Some(slot), Some(name)) = (self.slot, self.name.clone()) else { return };
+        messages.tell(id, LinkEvent::Opened(name.clone(), Some(slot)));
+        if messages.settings(slot).is_some_and(|settings| settings.raw) {
+            if let Some(raw) = self.detach(waker) {
+                messages.tell(id, LinkEvent::Detached(raw));
+            }
+        } else if messages.opened(slot, &about.asked(id, self.direction, &name)) == Replied::Last {
+            self.finish();
+        }
+    }
+
+    /// Decodes, encodes, writes.
+    pub(super) fn drive(
+        &mut self,
+        about: &About,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+        confirm: &mut Vec<(StreamId, Receipt)>,
+    ) -> Option<End> {
+        self.starved = false;
+        let open = matches!(self.phase, Phase::Open);
+        let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
+        if open && let Err(why) = self.read(about, streams, messages) {
+            streams.reset(self.key, Code::PROTOCOL_VIOLATION);
+            return Some(End::Invalid(why));
+        }
+        if (open || lazy)
+            && let Err(why) = self.encode(about, streams, messages)
+        {
+            streams.reset(self.key, Code::NONE);
+            return Some(End::Invalid(why));
+        }
+        self.write(streams);
+        self.report(messages, confirm);
+        self.end_if_done(streams, messages)
+    }
+
+    fn read(
+        &mut self,
+        about: &About,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+    ) -> Result<(), InvalidMessage> {
+        if self.recv_done {
+            return Ok(());
+        }
+        if let Some(pipe) = &mut self.pipe {
+            let len = self.recv.len();
+            if let Some(bytes) = self.recv.take(len).filter(|bytes| !bytes.is_empty()) {
+                pipe.push(bytes);
+            }
+            let consumed = pipe.take_consumed().min(self.owed);
+            self.owed -= consumed;
+            streams.consumed(self.key, consumed);
+            if self.recv_end {
+                pipe.end(Ok(()));
+                self.recv_done = true;
+            }
+            return Ok(());
+        }
+        let (Some(id), Some(slot), Some(name)) = (self.id, self.slot, self.name.clone()) else {
+            return Ok(());
+        };
+        let asked = about.asked(id, self.direction, &name);
+        let mut more = false;
+        while !self.paused && !self.last {
+            if self.recv.is_empty() && !self.recv_end {
+                break;
+            }
+            if !messages.has_room(slot) {
+                self.starved = true;
+                break;
+            }
+            let before = self.recv.len();
+            let progress = messages.decode(slot, &asked, &mut self.recv, self.recv_end)?;
+            // A message that is framed by the end of the stream comes once.
+            let at_end = self.recv_end && before == self.recv.len();
+            match progress {
+                Progress::More => {
+                    more = true;
+                    break;
+                }
+                Progress::One | Progress::Answered(Replied::No | Replied::Yes) => {}
+                Progress::Answered(Replied::Last) => self.finish(),
+                Progress::Last => self.last = true,
+            }
+            if at_end {
+                more = true;
+                break;
+            }
+        }
+        // A message longer than the window can only become whole if what has come counts as dealt with. Its codec
+        // bounds how much that is.
+        let keep = if more { 0 } else { self.recv.len() };
+        let consumed = self.owed.saturating_sub(keep);
+        if consumed > 0 {
+            self.hold(about, if more { self.recv.len() } else { 0 })?;
+            self.owed -= consumed;
+            streams.consumed(self.key, consumed);
+        }
+        more |= self.last && self.recv.is_empty();
+        if self.recv_end && more {
+            if !self.recv.is_empty() {
+                return Err(InvalidMessage("the stream ended in the middle of a message"));
+            }
+            self.recv_done = true;
+            messages.tell(id, LinkEvent::Finished);
+        }
+        Ok(())
+    }
+
+    /// Charges what is kept of a message that is not whole.
+    fn hold(&mut self, about: &About, bytes: usize) -> Result<(), InvalidMessage> {
+        const REFUSED: InvalidMessage =
+            InvalidMessage("the connection holds too many messages that are not whole");
+        match &mut self.held {
+            Some(permit) if bytes > permit.amount() => {
+                permit.grow(bytes - permit.amount()).map_err(|_| REFUSED)
+            }
+            Some(permit) if bytes > 0 => {
+                permit.shrink(permit.amount() - bytes);
+                Ok(())
+            }
+            held => {
+                *held = match bytes {
+                    0 => None,
+                    _ => Some(about.scope.reserve(Resource::Bytes, bytes).map_err(|_| REFUSED)?),
+                };
+                Ok(())
+            }
+        }
+    }
+
+    fn encode(
+        &mut self,
+        about: &About,
+        streams: &mut dyn Streams,
+        messages: &mut dyn Messages,
+    ) -> Result<(), InvalidMessage> {
+        let Some(id) = self.id else { return Ok(()) };
+        loop {
+            if let Some(pipe) = &mut self.pipe {
+                let before = self.send.len();
+                pipe.take_written(&mut self.send);
+                self.encoded += (self.send.len() - before) as u64;
+                if matches!(
+                    pipe.application(),
+                    Application::Holds { closed: true } | Application::Dropped { closed: true }
+                ) {
+                    self.finish();
+                }
+            } else if let (Some(slot), Some(name)) = (self.slot, &self.name) {
+                let on = about.on(id, self.direction, name);
+                if self.report_at == usize::MAX {
+                    self.report_at = messages.settings(slot).map_or(0, |settings| settings.max_queued / 8);
+                }
+                while self.send.len() < AHEAD {
+                    let before = self.send.len();
+                    let Some(sent) = messages.encode(slot, &on, &mut self.send) else { break };
+                    self.encoded += (self.send.len() - before) as u64;
+                    self.sent.push_back((self.encoded, sent?));
+                }
+            }
+            if self.send.len() < AHEAD || self.write(streams) == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write(&mut self, streams: &mut dyn Streams) -> usize {
+        if self.send.is_empty() {
+            return 0;
+        }
+        let before = self.send.remaining();
+        streams.write(self.key, &mut self.send);
+        let moved = before - self.send.remaining();
+        self.written += moved as u64;
+        moved
+    }
+
+    /// Says what became of messages that are written.
+    fn report(&mut self, messages: &mut dyn Messages, confirm: &mut Vec<(StreamId, Receipt)>) {
+        let Some(id) = self.id else { return };
+        while let Some((_, sent)) = self.sent.pop_front_if(|(end, _)| *end <= self.written) {
+            self.unreported += sent.counted;
+            if let Some(receipt) = sent.receipt {
+                self.unconfirmed += 1;
+                confirm.push((id, receipt));
+            }
+        }
+        // The core's count may be an eighth too high: still under the quarter at which it says `Drained`.
+        if self.unreported > self.report_at {
+            messages.tell(id, LinkEvent::Written(std::mem::take(&mut self.unreported)));
+        }
+    }
+
+    fn end_if_done(&mut self, streams: &mut dyn Streams, messages: &dyn Messages) -> Option<End> {
+        let waiting = self.id.is_some_and(|id| messages.waiting(id));
+        if self.finish == Finish::Asked && self.send.is_empty() && !waiting && !self.is_held() {
+            streams.finish(self.key);
+            self.finish = Finish::Done;
+        }
+        if let Some(Application::Dropped { closed }) = self.pipe.as_ref().map(StreamHalf::application) {
+            if !closed {
+                streams.reset(self.key, Code::NONE);
+                return Some(End::Cancelled(Code::NONE));
+            }
+            if !self.recv_done {
+                streams.stop(self.key, Code::NONE);
+                self.stop();
+            }
+        }
+        // A receipt that is still under way keeps a stream that ended well.
+        let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0;
+        (done && matches!(self.phase, Phase::Open)).then_some(End::Well)
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Held { .. } | Phase::Listening { .. } | Phase::Dialing { lazy: false, .. }
+        )
+    }
+}
