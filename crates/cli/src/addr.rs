@@ -64,7 +64,7 @@ mod tests {
         let table = table(&addr);
         let lines = expected;
         assert!(table.starts_with(lines), "{table}");
-        assert!(table.lines().last().unwrap().starts_with("  bytes    04c000020191020fa1cc03a50326"), "{table}");
+        assert!(table.lines().last().unwrap().starts_with("  bytes    04c000020191020fa1cd03a50326"), "{table}");
         let record = record(&addr);
         assert_eq!(record["parts"][1], json!({ "protocol": "udp", "value": "4001" }));
         assert_eq!(record["parts"][2], json!({ "protocol": "quic-v1", "value": null }));

@@ -44,8 +44,8 @@ pub(crate) const LISTEN: Bound = Bound {
 };
 /// Listeners and interfaces come up one address after the other: one announcement for all of them.
 const SETTLE: Duration = Duration::from_millis(50);
-/// An address of IPv6 cannot be used for a second or two after it appeared: a few failures at first mean nothing.
-const TROUBLE: u64 = 3;
+/// An address of IPv6 cannot be used for a second or two after it appeared: failures mean nothing before they last.
+const TROUBLE: Duration = Duration::from_millis(2500);
 
 /// Finds peers on the LAN, and is found. A pure state machine: packets and interfaces come in, packets go out.
 #[derive(Debug)]
@@ -286,6 +286,7 @@ impl<E: Report> Behaviour<E> {
     fn on_packet(&mut self, interface: u32, from: SocketAddr, bytes: &[u8], now: Instant) {
         let neighbour = self.segments.values().any(|s| s.interface.addresses.contains(&from.ip()));
         let Some(segment) = self.segments.get_mut(&interface) else { return };
+        segment.alive = true;
         let Ok(message) = wire::read(bytes) else {
             self.stats.malformed = self.stats.malformed.saturating_add(1);
             segment.heard(from);
@@ -452,13 +453,13 @@ impl<E: Report> Behaviour<E> {
             dialer.forget(peer);
         }
     }
-    fn on_failed(&mut self, interface: u32, error: &io::Error) {
+    fn on_failed(&mut self, interface: u32, error: &io::Error, now: Instant) {
         let Some(segment) = self.segments.get_mut(&interface) else {
             tracing::debug!(interface, %error, "mdns: an interface that is not used failed");
             return;
         };
-        segment.failed(error);
-        if !segment.told && segment.health.heard == 0 && segment.health.errors >= TROUBLE {
+        // Where anything was heard, be it ourselves, one family works.
+        if segment.failed(error, now) >= TROUBLE && !segment.alive && !segment.told {
             segment.told = true;
             let name = segment.interface.name.clone();
             self.tell(LanEvent::Trouble { interface: Some(name), error: error.to_string().into() });
@@ -552,7 +553,7 @@ impl<E: Report> NetworkBehaviour for Behaviour<E> {
         }
         match event {
             SourceEvent::Datagram { interface, from, bytes } => self.on_packet(interface, from, &bytes, now),
-            SourceEvent::Failed { interface, error } => self.on_failed(interface, &error),
+            SourceEvent::Failed { interface, error } => self.on_failed(interface, &error, now),
             SourceEvent::Closed(end) => {
                 self.source = None;
                 let error = end.err().map_or_else(|| "the sockets were closed".to_owned(), |e| e.to_string());

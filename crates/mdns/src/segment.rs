@@ -62,6 +62,9 @@ pub(crate) struct Segment {
     pub(crate) announcement: Option<Announcement>,
     /// Whether a failure here was told to the application.
     pub(crate) told: bool,
+    /// Whether anything was heard here.
+    pub(crate) alive: bool,
+    failing: Option<Instant>,
     devices: BTreeSet<IpAddr>,
     burst: usize,
     last_query: Option<Instant>,
@@ -104,6 +107,8 @@ impl Segment {
             health,
             announcement: None,
             told: false,
+            alive: false,
+            failing: None,
             devices: BTreeSet::new(),
             burst: 0,
             last_query: None,
@@ -116,7 +121,7 @@ impl Segment {
     pub(crate) fn rearm(&mut self, interface: Interface) {
         self.health.interface = interface.clone();
         self.interface = interface;
-        (self.burst, self.told) = (0, false);
+        (self.burst, self.told, self.alive, self.failing) = (0, false, false, None);
     }
     /// What we can speak here.
     pub(crate) fn families(&self, config: &LanConfig) -> Families {
@@ -227,9 +232,11 @@ impl Segment {
         }
         self.health.devices = self.devices.len();
     }
-    pub(crate) fn failed(&mut self, error: &std::io::Error) {
+    /// For how long it has been failing.
+    pub(crate) fn failed(&mut self, error: &std::io::Error, now: Instant) -> Duration {
         self.health.errors = self.health.errors.saturating_add(1);
         self.health.last_error = Some(error.to_string().into());
+        now.since(*self.failing.get_or_insert(now))
     }
     pub(crate) fn sent(&mut self, to: Families, bytes: &Bytes) {
         let packets = u64::from(to.v4).saturating_add(u64::from(to.v6));

@@ -473,14 +473,27 @@ fn another_process_with_our_id_is_told_once_and_our_own_packets_never() {
 fn trouble_is_told_once_per_interface_and_health_has_the_last_error() {
     let mut solo = quiet(1);
     let source = solo.multicasts()[0].0;
-    let error = || std::io::Error::other("no route to host");
     for _ in 0..5 {
-        solo.interface_fails(source, 2, error());
+        // A new address of IPv6 fails for a moment, too.
+        assert_eq!(solo.events(), []);
+        solo.interface_fails(source, 2, std::io::Error::other("no route to host"));
+        solo.advance(millis(700));
     }
     let trouble = LanEvent::Trouble { interface: Some("eth2".into()), error: "no route to host".into() };
     assert_eq!(solo.events(), [trouble]);
     let health = &solo.behaviour().health()[0];
     assert_eq!((health.errors, health.last_error.as_deref()), (5, Some("no route to host")));
+    // Where our own packets come back, the other family works.
+    let mut solo = lan(1);
+    solo.advance(millis(60));
+    let own = solo.datagrams().remove(0).bytes;
+    let source = solo.multicasts()[0].0;
+    solo.datagram(source, 2, "192.168.1.1:5353".parse().unwrap(), own);
+    for _ in 0..10 {
+        solo.interface_fails(source, 2, std::io::Error::other("cannot assign requested address"));
+        solo.advance(secs(1));
+    }
+    assert_eq!(solo.events(), []);
 }
 
 #[test]

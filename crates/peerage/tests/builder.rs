@@ -3,7 +3,7 @@
 
 use futures::StreamExt;
 use peerage::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, floodsub, identify, mdns, noise, ping,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, core::memory, floodsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
@@ -44,8 +44,7 @@ async fn the_order_is_free() {
         .with_behaviour(|_| ping::Behaviour::default())
         .unwrap()
         .with_swarm_config(|config| config)
-        .with_memory(noise::Config::new, yamux::Config::default)
-        .unwrap()
+        .with_other_transport(|_| memory::Transport::new())
         .with_tcp(tcp::Config::new(), (noise::Config::new, noise::Config::new), (yamux::Config::default, yamux::Config::default))
         .unwrap()
         .with_tokio()
@@ -103,7 +102,8 @@ async fn they_ping(address: &str, make: impl Fn() -> Swarm<ping::Behaviour>) {
 async fn two_swarms_ping_over_tcp() {
     they_ping("/ip4/127.0.0.1/tcp/0", || {
         SwarmBuilder::with_new_identity()
-            .with_default_transports()
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
             .with_behaviour(|_| ping::Behaviour::default())
             .unwrap()
@@ -116,7 +116,9 @@ async fn two_swarms_ping_over_tcp() {
 async fn two_swarms_ping_in_memory() {
     they_ping("/memory/0", || {
         SwarmBuilder::with_new_identity()
-            .with_memory(noise::Config::new, yamux::Config::default)
+            .with_tokio()
+            .with_other_transport(|_| memory::Transport::new())
+            .with_upgrades(noise::Config::new, yamux::Config::default)
             .unwrap()
             .with_behaviour(|_| ping::Behaviour::default())
             .unwrap()

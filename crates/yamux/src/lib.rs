@@ -18,14 +18,24 @@
 //! | `inbound.rs`, `outbound.rs` | what a frame does, and which frames are due |
 //! | `session.rs` | what a link sees of it |
 //!
+//! What the caller of `Streams` should know:
+//!
+//! - A stream that ended on both sides counts, with its unread bytes, until they are `consumed`, or it is stopped or reset.
+//! - What is written after `close` is dropped. After the go-away is out `fill` returns 0; what the peer still sends is
+//!   heard, until its own go-away or the end of the socket.
+//! - After an error of `on_bytes` no `Closed` follows; the next `fill` tells the peer, then the socket can be closed.
+//! - Streams we reset on our own account (no memory, too much dropped after `stop`) are reported as `Reset`.
+//!
 //! What the specification leaves open, or is silent about:
 //!
 //! - A go-away, whatever its code, ends every stream at once, as in go, js and rust: its sender reads no more.
 //! - There is no way to tell a peer to stop sending. After `stop` its data is dropped and its window refilled, so that it
 //!   does not stall, for 1 MiB; then the stream is reset with the code.
 //! - Streams may speak for the first time in another order than that of their ids: rust opens them lazily.
+//! - Credit is given back when half of a window is consumed, from 2 MiB on after each MiB; windows are measured, and grow,
+//!   by halves.
 //!
-//! Left out: mplex-like compatibility modes, and the option to refuse window growth per stream.
+//! Left out: shrinking a window that has grown. What it grew by stays reserved until the stream ends.
 #![forbid(unsafe_code)]
 
 mod frame;

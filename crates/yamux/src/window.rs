@@ -5,6 +5,9 @@ use std::time::Duration;
 /// What either side may send before it has heard anything.
 pub(crate) const INITIAL: u32 = 256 << 10;
 
+/// Of a large window more is not kept back: giving back halves, a path would need a window of twice what is under way.
+const STEP: u32 = 1 << 20;
+
 /// What the peer may send us on one stream.
 ///
 /// `size = left + under way + unread + owed`: only what the application has dealt with is given back.
@@ -17,13 +20,15 @@ pub(crate) struct ReceiveWindow {
     unread: u32,
     /// Dealt with, and not given back yet.
     owed: u32,
-    /// When something was last given back.
-    updated: Instant,
+    /// Given back since the last measurement began.
+    measured: u32,
+    /// When that was.
+    since: Instant,
 }
 
 impl ReceiveWindow {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { size: INITIAL, left: INITIAL, unread: 0, owed: 0, updated: now }
+        Self { size: INITIAL, left: INITIAL, unread: 0, owed: 0, measured: 0, since: now }
     }
     #[cfg(test)]
     fn size(&self) -> u32 {
@@ -56,15 +61,19 @@ impl ReceiveWindow {
         self.owed = self.owed.saturating_add(bytes);
         bytes as usize
     }
-    /// Half of the window is to be given back.
+    /// Half of the window is to be given back, or a large step of it.
     pub(crate) fn is_due(&self) -> bool {
-        self.owed >= self.size / 2
+        self.owed >= (self.size / 2).min(STEP)
+    }
+    /// Half of the window was used up since the last measurement.
+    fn is_measured(&self) -> bool {
+        self.measured.saturating_add(self.owed) >= self.size / 2
     }
     /// How much larger it should be: twice as large if half of it was used up within two round trips, which means that
     /// the window and not the path or the reader is the limit.
     pub(crate) fn wish(&self, rtt: Option<Duration>, max: u32, now: Instant) -> u32 {
         match rtt {
-            Some(rtt) if now.since(self.updated) < rtt.saturating_mul(2) => {
+            Some(rtt) if self.is_measured() && now.since(self.since) < rtt.saturating_mul(2) => {
                 self.size.min(max.saturating_sub(self.size))
             }
             _ => 0,
@@ -73,10 +82,14 @@ impl ReceiveWindow {
     /// Gives back what is owed, and `growth` more; returns the delta to be sent.
     pub(crate) fn update(&mut self, growth: u32, now: Instant) -> u32 {
         let delta = self.owed.saturating_add(growth);
+        if self.is_measured() {
+            (self.measured, self.since) = (0, now);
+        } else {
+            self.measured = self.measured.saturating_add(self.owed);
+        }
         self.size = self.size.saturating_add(growth);
         self.left = self.left.saturating_add(delta);
         self.owed = 0;
-        self.updated = now;
         delta
     }
 }
@@ -150,9 +163,29 @@ mod tests {
 
     #[test]
     fn a_slow_reader_or_an_unknown_round_trip_grows_nothing() {
-        let window = ReceiveWindow::new(at(0));
+        let mut window = ReceiveWindow::new(at(0));
+        drained(&mut window, INITIAL / 2 - 1);
+        assert_eq!(window.wish(Some(RTT), MAX, at(1)), 0);
+        drained(&mut window, 1);
         assert_eq!(window.wish(Some(RTT), MAX, at(100)), 0);
         assert_eq!(window.wish(None, MAX, at(1)), 0);
+        assert_eq!(window.wish(Some(RTT), MAX, at(1)), INITIAL);
+    }
+
+    #[test]
+    fn a_large_window_is_given_back_in_steps_and_measured_by_halves() {
+        let mut window = ReceiveWindow::new(at(0));
+        window.size = 8 << 20;
+        window.left = 8 << 20;
+        for step in 1..=4 {
+            drained(&mut window, STEP - 1);
+            assert!(!window.is_due());
+            drained(&mut window, 1);
+            assert!(window.is_due());
+            let growth = window.wish(Some(RTT), MAX, at(step));
+            assert_eq!(growth, if step == 4 { 8 << 20 } else { 0 });
+            window.update(growth, at(step));
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok(Peer {
                 ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
                 identify: identify::Behaviour::new(
-                    identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()),
+                    identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()).with_interval(Duration::from_secs(2)),
                 ),
                 floodsub: (!args.gossipsub).then(|| floodsub::Behaviour::new(id)).into(),
                 gossipsub: args.gossipsub.then(gossip).transpose()?.into(),

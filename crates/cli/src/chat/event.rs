@@ -8,12 +8,12 @@ use std::{fmt::Display, time::Duration};
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(crate) enum Event {
     Ready {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         peer: PeerId,
         nick: String,
     },
     Listening {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         addr: Multiaddr,
     },
     /// Where we listen, once that has settled; JSON has said it already.
@@ -22,17 +22,17 @@ pub(crate) enum Event {
         addrs: Vec<Multiaddr>,
     },
     Discovered {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         peer: PeerId,
         nick: Option<String>,
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         addr: Multiaddr,
     },
     Joined {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         peer: PeerId,
         nick: Option<String>,
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         addr: Multiaddr,
         transport: String,
         #[serde(rename = "rtt_ms", serialize_with = "millis")]
@@ -40,15 +40,15 @@ pub(crate) enum Event {
         agent: Option<String>,
     },
     Left {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         peer: PeerId,
         nick: Option<String>,
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         addr: Multiaddr,
         why: Why,
     },
     Message {
-        #[serde(serialize_with = "text")]
+        #[serde(serialize_with = "as_text")]
         from: PeerId,
         nick: Option<String>,
         text: String,
@@ -90,7 +90,7 @@ pub(crate) enum Why {
 /// Who does not have a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Missed {
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub(crate) peer: PeerId,
     pub(crate) nick: Option<String>,
     pub(crate) why: String,
@@ -104,7 +104,7 @@ pub(crate) fn full_name(peer: &PeerId, nick: Option<&str>) -> String {
     }
 }
 
-pub(super) fn text<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+fn as_text<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 

@@ -172,6 +172,13 @@ impl Room {
     pub(crate) fn other_topics(&self) -> impl Iterator<Item = &str> {
         self.others.keys().map(String::as_str)
     }
+    /// Who is here, for `/who`.
+    pub(crate) fn here(&self) -> String {
+        let here = self.neighbours.iter().filter(|(_, neighbour)| neighbour.joined);
+        let names: Vec<String> =
+            here.map(|(peer, neighbour)| format!("  {}", full_name(peer, neighbour.nick().as_deref()))).collect();
+        if names.is_empty() { "  nobody but you".to_owned() } else { names.join("\n") }
+    }
     pub(crate) fn listening(&self) -> &[Multiaddr] {
         &self.listening
     }

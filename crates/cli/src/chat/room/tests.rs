@@ -14,7 +14,8 @@ impl Kit {
         kit
     }
     fn outputs(&mut self) -> Vec<Output> {
-        std::iter::from_fn(|| self.room.next_output()).collect()
+        let outputs = std::iter::from_fn(|| self.room.next_output());
+        outputs.filter(|output| *output != Output::Tell(Event::Settled { addrs: Vec::new() })).collect()
     }
     fn sleep(&mut self, millis: u64) -> Vec<Output> {
         let until = self.now.after(Duration::from_millis(millis));
