@@ -24,7 +24,8 @@ fn hex(addr: &Multiaddr) -> String {
 }
 
 fn record(addr: &Multiaddr) -> Value {
-    let parts = parts(addr).into_iter().map(|(protocol, value)| json!({ "protocol": protocol, "value": value }));
+    let parts =
+        parts(addr).into_iter().map(|(protocol, value)| json!({ "protocol": protocol, "value": value }));
     json!({
         "v": 1,
         "addr": addr.to_string(),
@@ -53,7 +54,9 @@ mod tests {
     #[test]
     fn an_address_is_taken_apart() {
         let addr: Multiaddr =
-            "/ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh".parse().unwrap();
+            "/ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh"
+                .parse()
+                .unwrap();
         let expected = "\
 /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh
   ip4      192.0.2.1
@@ -64,7 +67,10 @@ mod tests {
         let table = table(&addr);
         let lines = expected;
         assert!(table.starts_with(lines), "{table}");
-        assert!(table.lines().last().unwrap().starts_with("  bytes    04c000020191020fa1cd03a50326"), "{table}");
+        assert!(
+            table.lines().last().unwrap().starts_with("  bytes    04c000020191020fa1cd03a50326"),
+            "{table}"
+        );
         let record = record(&addr);
         assert_eq!(record["parts"][1], json!({ "protocol": "udp", "value": "4001" }));
         assert_eq!(record["parts"][2], json!({ "protocol": "quic-v1", "value": null }));

@@ -25,6 +25,7 @@ pub(crate) use alone::wrong_peer;
 pub(crate) use output::{host, millis};
 pub(crate) use room::transport_of;
 
+use self::output::{Human, Voice};
 use crate::{
     args::Chat,
     failure::{Exit, Failure},
@@ -38,10 +39,9 @@ use event::Event;
 use given::Given;
 use input::{Input, Printer};
 use node::{Node, NodeEvent};
-use self::output::{Human, Voice};
 use peerage::{
     Multiaddr, PeerId, Swarm, TransportError,
-    core::{Code, ConnectionId, Instant},
+    core::{Bound, Code, ConnectionId, Instant},
     floodsub::{FloodEvent, MessageId, Missed, PublishError, Topic},
     futures::StreamExt,
     identify,
@@ -91,7 +91,11 @@ async fn run(args: Chat, output: Output) -> Result<Exit, Failure> {
     let room = Room::new(&args.topic, peer, &nick, args.stay, now);
     let topic = Topic::new(args.topic.as_str());
     // Rooms have short names, and this is the first.
-    swarm.behaviour_mut().flood.subscribe(topic.clone()).map_err(|error| Failure::usage(error.to_string()))?;
+    swarm
+        .behaviour_mut()
+        .flood
+        .subscribe(topic.clone())
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let given = Given::new(args.peer.iter().cloned(), now);
     let mut chat = Session {
         start,
@@ -109,7 +113,10 @@ async fn run(args: Chat, output: Output) -> Result<Exit, Failure> {
     for (code, message, hint) in notes {
         chat.room.on_error(code, message, Some(hint));
     }
-    chat.listen(if args.listen.is_empty() { node::everywhere() } else { args.listen.clone() }, args.listen.is_empty());
+    chat.listen(
+        if args.listen.is_empty() { node::everywhere() } else { args.listen.clone() },
+        args.listen.is_empty(),
+    );
     chat.run(input, stop).await
 }
 
@@ -134,7 +141,8 @@ fn identity(args: &Chat) -> Result<(Keypair, Option<Lock>, Notes), Failure> {
     let home = Home::find()?;
     let Some(lock) = home.lock()? else {
         let message = "another process uses your identity: for this run you are somebody else".to_owned();
-        let hint = "two peers must not share a key; give each its own with PEERAGE_HOME or --identity".to_owned();
+        let hint =
+            "two peers must not share a key; give each its own with PEERAGE_HOME or --identity".to_owned();
         return Ok((Keypair::generate_ed25519(), None, vec![("identity.in-use", message, hint)]));
     };
     let path = home.identity();
@@ -195,13 +203,15 @@ fn stop() -> Result<mpsc::Receiver<()>, Failure> {
         let failed = |error: io::Error| Failure::new("signals", format!("cannot wait for signals: {error}"));
         for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
             let (mut signal, sender) = (signal(kind).map_err(failed)?, sender.clone());
-            tokio::spawn(async move {
-                while signal.recv().await.is_some() && sender.send(()).await.is_ok() {}
-            });
+            tokio::spawn(
+                async move { while signal.recv().await.is_some() && sender.send(()).await.is_ok() {} },
+            );
         }
     }
     #[cfg(not(unix))]
-    tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {} });
+    tokio::spawn(
+        async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {} },
+    );
     Ok(receiver)
 }
 
@@ -224,7 +234,8 @@ struct Session {
 }
 
 /// Addresses in [`Session::refused`].
-const REFUSED_MAX: usize = 64;
+const REFUSED: Bound =
+    Bound { name: "chat.refused", default: 64, unit: "addresses", policy: "drop: further ones are not told" };
 
 impl Session {
     fn now(&self) -> Instant {
@@ -285,6 +296,10 @@ impl Session {
     }
 
     fn tell(&mut self, event: &Event) {
+        // We leave them, not they us.
+        if self.leaving && matches!(event, Event::Left { .. }) {
+            return;
+        }
         if self.voice.tell(event).is_err() {
             self.leave(); // Nobody reads any more.
         }
@@ -356,7 +371,11 @@ impl Session {
             }
             TransportError::Other(error) => (error.to_string(), why_not(error)),
         };
-        self.room.on_error("listen.failed", format!("cannot listen on {address}: {cause}"), Some(hint.into()));
+        self.room.on_error(
+            "listen.failed",
+            format!("cannot listen on {address}: {cause}"),
+            Some(hint.into()),
+        );
     }
 
     fn dial_given(&mut self) {
@@ -389,7 +408,8 @@ impl Session {
     /// Of discovered peers too: somebody announces what is not his, or an old address.
     fn wrong_peer(&mut self, obtained: PeerId, address: &Multiaddr, given: Option<Multiaddr>) {
         let key = given.unwrap_or_else(|| address.clone());
-        if self.refused.len() >= REFUSED_MAX || self.refused.insert(key.clone(), obtained) == Some(obtained) {
+        if self.refused.len() >= REFUSED.get() || self.refused.insert(key.clone(), obtained) == Some(obtained)
+        {
             return;
         }
         let expected = key.peer_id().or_else(|| address.peer_id());
@@ -407,7 +427,9 @@ impl Session {
                 let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 self.listen_failed(&at.join(", "), &TransportError::Other(error));
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, established_in, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id, connection_id, endpoint, established_in, ..
+            } => {
                 self.given.on_connected(peer_id, connection_id);
                 self.connections.insert(peer_id, false);
                 self.room.on_connected(peer_id, endpoint.get_remote_address(), established_in);
@@ -501,6 +523,19 @@ const HELP: &str = "\
   /who   who is here
   //…    sends a line that begins with /";
 
+/// Every bound of the program: see the table in `ARCHITECTURE.md`.
+#[cfg_attr(not(test), allow(dead_code, reason = "read by the test"))]
+const BOUNDS: &[Bound] = &[
+    REFUSED,
+    room::DISCOVERED,
+    room::LINE,
+    room::OTHER_TOPICS,
+    room::QUEUE,
+    room::QUEUE_BYTES,
+    room::QUEUE_SECS,
+    room::SENDING,
+];
+
 /// What a sender is told of a peer that has not got a message.
 fn explain_missed(why: Missed) -> String {
     match why {
@@ -516,8 +551,27 @@ fn explain_missed(why: Missed) -> String {
 fn why_not(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process uses the port: take another, or 0 for any",
-        io::ErrorKind::AddrNotAvailable => "no interface has this address: take one of this machine, or 0.0.0.0",
-        io::ErrorKind::PermissionDenied => "ports under 1024 are not for everybody: take another, or 0 for any",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface has this address: take one of this machine, or 0.0.0.0"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports under 1024 are not for everybody: take another, or 0 for any"
+        }
         _ => "the chat goes on with what works",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_bounds_is_true() {
+        let table = include_str!("../../../ARCHITECTURE.md");
+        for Bound { name, default, unit, policy } in BOUNDS {
+            let row = format!("| `{name}` | {default} | {unit} | {policy} |");
+            let plain = table.replace(',', "");
+            assert!(plain.contains(&row.replace(',', "")), "put this into ARCHITECTURE.md: {row}");
+        }
     }
 }

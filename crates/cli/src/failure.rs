@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_happened_what_to_do_and_its_name() {
-        let failure = Failure::new("dial.timeout", "could not connect\n  10.0.0.9: timed out").hint("is it on?");
+        let failure =
+            Failure::new("dial.timeout", "could not connect\n  10.0.0.9: timed out").hint("is it on?");
         assert_eq!(
             failure.to_string(),
             "error: could not connect\n  10.0.0.9: timed out\nhint: is it on?  [dial.timeout]"

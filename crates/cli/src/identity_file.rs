@@ -33,9 +33,14 @@ pub(crate) fn load(path: &Path, accept: Accept) -> Result<Keypair, Failure> {
     parse(&bytes, accept).map_err(|reason| {
         let hint = match (accept, looks_like(&bytes)) {
             (Accept::Protobuf, Some("PEM")) => {
-                format!("say so: --identity {}; or move it away and import it: peerage key import", quoted(path))
+                format!(
+                    "say so: --identity {}; or move it away and import it: peerage key import",
+                    quoted(path)
+                )
             }
-            (Accept::Protobuf, _) => "restore it from a copy, or move it away: a new identity is then made".into(),
+            (Accept::Protobuf, _) => {
+                "restore it from a copy, or move it away: a new identity is then made".into()
+            }
             (Accept::Any, _) => "it must be libp2p's private-key protobuf, or PEM PKCS#8".into(),
         };
         Failure::new("identity.invalid", format!("the identity {} is not usable: {reason}", path.display()))
@@ -48,9 +53,12 @@ pub(crate) fn import(path: &Path) -> Result<Keypair, Failure> {
     let from_stdin = path == Path::new("-");
     let bytes = if from_stdin { take(io::stdin().lock()) } else { read(path) };
     let name = if from_stdin { "stdin".into() } else { path.display().to_string() };
-    let bytes = bytes.map_err(|error| Failure::new("key.unreadable", format!("cannot read {name}: {error}")))?;
+    let bytes =
+        bytes.map_err(|error| Failure::new("key.unreadable", format!("cannot read {name}: {error}")))?;
     parse(&bytes, Accept::Any).map_err(|reason| {
-        Failure::usage(format!("{name} is no key: {reason}; libp2p's private-key protobuf or PEM PKCS#8 would be right"))
+        Failure::usage(format!(
+            "{name} is no key: {reason}; libp2p's private-key protobuf or PEM PKCS#8 would be right"
+        ))
     })
 }
 
@@ -62,11 +70,14 @@ pub(crate) fn load_or_create(path: &Path) -> Result<(Keypair, bool), Failure> {
     let keypair = Keypair::generate_ed25519();
     match write_new(path, &protobuf(&keypair)?) {
         Ok(()) => Ok((keypair, true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((load(path, Accept::Protobuf)?, false)),
-        Err(error) => {
-            Err(Failure::new("identity.unwritable", format!("cannot write the identity {}: {error}", path.display()))
-                .hint("make room for it, set PEERAGE_HOME to another directory, or use --ephemeral"))
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok((load(path, Accept::Protobuf)?, false))
         }
+        Err(error) => Err(Failure::new(
+            "identity.unwritable",
+            format!("cannot write the identity {}: {error}", path.display()),
+        )
+        .hint("make room for it, set PEERAGE_HOME to another directory, or use --ephemeral")),
     }
 }
 
@@ -83,7 +94,9 @@ pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 pub(crate) fn protobuf(keypair: &Keypair) -> Result<Vec<u8>, Failure> {
-    keypair.to_protobuf_encoding().map_err(|error| Failure::new("key.encoding", error.to_string()).exit(Exit::Failed))
+    keypair
+        .to_protobuf_encoding()
+        .map_err(|error| Failure::new("key.encoding", error.to_string()).exit(Exit::Failed))
 }
 
 /// Whether others than its owner can read a file.
@@ -136,13 +149,19 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
     match (bytes.len(), text) {
         (0, _) => Some("an empty file"),
         (_, Some(text)) if text.contains("-----BEGIN ") => Some("PEM"),
-        (_, Some(text)) if text.starts_with('{') => Some("JSON (the key of a kubo configuration is its Identity.PrivKey)"),
+        (_, Some(text)) if text.starts_with('{') => {
+            Some("JSON (the key of a kubo configuration is its Identity.PrivKey)")
+        }
         (32, _) => Some("32 raw bytes"),
         (64, None) => Some("64 raw bytes"),
-        (_, Some(text)) if !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|c| c.is_ascii_hexdigit()) => {
+        (_, Some(text))
+            if !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|c| c.is_ascii_hexdigit()) =>
+        {
             Some("hexadecimal")
         }
-        (_, Some(text)) if text.len() > 16 && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c)) => {
+        (_, Some(text))
+            if text.len() > 16 && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c)) =>
+        {
             Some("base64")
         }
         (_, Some(text)) if !text.contains(|c: char| c.is_control() && !c.is_whitespace()) => Some("text"),
@@ -162,7 +181,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(&temporary);
     written?;
     // The name is on the disk once the directory is; not every file system can say so.
-    let _ = path.parent().map(|parent| File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).and_then(|dir| dir.sync_all()));
+    let _ = path.parent().map(|parent| {
+        File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+            .and_then(|dir| dir.sync_all())
+    });
     Ok(())
 }
 
@@ -193,7 +215,11 @@ pub(crate) fn quoted(path: &Path) -> String {
 /// As a shell reads it.
 pub(crate) fn quoted_text(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -39,7 +39,10 @@ fn own(output: &Output) -> Result<Keypair, Failure> {
     let path = home.identity();
     let (keypair, new) = identity_file::load_or_create(&path)?;
     if new {
-        output.note(&format!("created a new identity, {}: keep a copy, losing it changes your peer id", path.display()));
+        output.note(&format!(
+            "created a new identity, {}: keep a copy, losing it changes your peer id",
+            path.display()
+        ));
     } else if identity_file::is_exposed(&path) {
         output.note(&exposed(&path));
     }

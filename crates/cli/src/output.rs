@@ -83,7 +83,8 @@ mod tests {
     fn json_carries_what_a_terminal_would_act_on_escaped() {
         let text = "a\u{1b}[2J\"\\\n\u{7f}\u{9b}\u{202e}ü🦀\u{e0041}\u{fffd}";
         let line = json_line(&serde_json::json!({ "text": text }));
-        let expected = "{\"text\":\"a\\u001b[2J\\\"\\\\\\n\\u007f\\u009b\\u202eü🦀\\udb40\\udc41\u{fffd}\"}\n";
+        let expected =
+            "{\"text\":\"a\\u001b[2J\\\"\\\\\\n\\u007f\\u009b\\u202eü🦀\\udb40\\udc41\u{fffd}\"}\n";
         assert_eq!(line, expected);
         let back: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(back["text"], text);

@@ -74,7 +74,8 @@ async fn run(args: &Ping, output: Output, tally: &mut Tally) -> Result<(), Failu
 }
 
 fn swarm() -> Result<Swarm<ping::Behaviour>, Box<dyn std::error::Error + Send + Sync>> {
-    let config = ping::Config::new().with_interval(Duration::from_secs(1)).with_timeout(Duration::from_secs(5));
+    let config =
+        ping::Config::new().with_interval(Duration::from_secs(1)).with_timeout(Duration::from_secs(5));
     Ok(SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
@@ -96,7 +97,9 @@ fn pong(output: Output, peer: PeerId, via: &Multiaddr, rtt: Duration, seq: u64) 
 fn lost(output: Output, peer: PeerId, seq: u64, failure: &ping::Failure) -> String {
     if output.json {
         let why = failure.to_string();
-        return json_line(&json!({ "v": 1, "event": "lost", "peer": peer.to_string(), "seq": seq, "why": why }));
+        return json_line(
+            &json!({ "v": 1, "event": "lost", "peer": peer.to_string(), "seq": seq, "why": why }),
+        );
     }
     format!("no answer from {}: {failure}\n", peer.short())
 }
@@ -154,14 +157,19 @@ impl Tally {
     fn print(&self, output: Output) -> Result<(), Failure> {
         let Times { received, sum, min, max } = self.times;
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let (min, avg, max) = (millis(min.unwrap_or_default()), millis(sum.checked_div(received).unwrap_or_default()), millis(max));
+        let (min, avg, max) = (
+            millis(min.unwrap_or_default()),
+            millis(sum.checked_div(received).unwrap_or_default()),
+            millis(max),
+        );
         if output.json {
             return print(&json_line(&json!({
                 "v": 1, "event": "summary", "sent": self.sent, "received": received,
                 "min_ms": min, "avg_ms": avg, "max_ms": max,
             })));
         }
-        let times = if received > 0 { format!(", min/avg/max {min:.1}/{avg:.1}/{max:.1} ms") } else { String::new() };
+        let times =
+            if received > 0 { format!(", min/avg/max {min:.1}/{avg:.1}/{max:.1} ms") } else { String::new() };
         print(&format!("{} sent, {received} received{times}\n", self.sent))
     }
 }
@@ -175,7 +183,10 @@ mod tests {
         let (expected, obtained) = (PeerId::random(), PeerId::random());
         let address: Multiaddr = format!("/ip4/10.0.0.1/tcp/1/p2p/{expected}").parse().unwrap();
         let failure = unreachable(&address, &DialError::WrongPeerId { obtained, address: address.clone() });
-        assert!(failure.message.contains(&expected.to_string()) && failure.message.contains(&obtained.to_string()));
+        assert!(
+            failure.message.contains(&expected.to_string())
+                && failure.message.contains(&obtained.to_string())
+        );
         assert_eq!((failure.code, failure.exit), ("dial.wrong-peer", Exit::Refused));
     }
 

@@ -3,7 +3,9 @@
 
 use futures::StreamExt;
 use peerage::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, core::memory, floodsub, identify, mdns, noise, ping,
+    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    core::memory,
+    floodsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
@@ -45,7 +47,11 @@ async fn the_order_is_free() {
         .unwrap()
         .with_swarm_config(|config| config)
         .with_other_transport(|_| memory::Transport::new())
-        .with_tcp(tcp::Config::new(), (noise::Config::new, noise::Config::new), (yamux::Config::default, yamux::Config::default))
+        .with_tcp(
+            tcp::Config::new(),
+            (noise::Config::new, noise::Config::new),
+            (yamux::Config::default, yamux::Config::default),
+        )
         .unwrap()
         .with_tokio()
         .build();
@@ -69,7 +75,9 @@ async fn a_protocol_that_is_accepted_twice_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_behaviour_that_cannot_be_made_is_an_error() {
-    let make = |_: &peerage::identity::Keypair| -> Result<ping::Behaviour, Box<dyn Error + Send + Sync>> { Err("no".into()) };
+    let make = |_: &peerage::identity::Keypair| -> Result<ping::Behaviour, Box<dyn Error + Send + Sync>> {
+        Err("no".into())
+    };
     assert_eq!(SwarmBuilder::with_new_identity().with_behaviour(make).unwrap_err().to_string(), "no");
 }
 

@@ -1,7 +1,7 @@
 //! For the derive: what belongs to field `field`, as that field sees it, and back; and behaviours made of others.
 use crate::{
-    Command, ConnectionDenied, ConnectionInfo, DialId, FromSwarm, JobId, NetworkBehaviour, Protocol,
-    Route, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
+    Command, ConnectionDenied, ConnectionInfo, DialId, FromSwarm, JobId, NetworkBehaviour, Protocol, Route,
+    SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
 };
 use peerage_core::{Instant, Multiaddr, PeerId};
 

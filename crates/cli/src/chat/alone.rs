@@ -71,7 +71,8 @@ impl Alone {
 
     /// As it stands on a terminal.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("· {}", self.message), format!("  On the other machine run:  {}", self.command)];
+        let mut lines =
+            vec![format!("· {}", self.message), format!("  On the other machine run:  {}", self.command)];
         if let Some(command) = &self.command_with_address {
             lines.push(format!("  Different network or mDNS blocked?  {command}"));
         }
@@ -94,7 +95,8 @@ fn looked(mdns: Option<&[Heard]>) -> Option<String> {
     if devices == 0 {
         text += "heard nothing from any other device (is multicast blocked by a firewall, a VPN or the access point?)";
     } else {
-        let loud: Vec<&Heard> = interfaces.iter().copied().filter(|interface| interface.devices > 0).collect();
+        let loud: Vec<&Heard> =
+            interfaces.iter().copied().filter(|interface| interface.devices > 0).collect();
         let where_ = list(&loud, |interface| format!("{} on {}", interface.devices, interface.name));
         let noun = if devices == 1 { "other device" } else { "other devices" };
         text += &format!("heard {where_} {noun}");
@@ -123,7 +125,9 @@ fn others(facts: &Facts<'_>) -> Option<String> {
     match (facts.outsiders, rooms.is_empty()) {
         (0, _) => None,
         (_, true) => Some(format!("Connected to {peers}, but not in \"{}\".", facts.topic)),
-        (_, false) => Some(format!("Connected to {peers}, but not in \"{}\": in {}.", facts.topic, rooms.join(", "))),
+        (_, false) => {
+            Some(format!("Connected to {peers}, but not in \"{}\": in {}.", facts.topic, rooms.join(", ")))
+        }
     }
 }
 
@@ -146,10 +150,9 @@ fn best(listening: &[Multiaddr]) -> Option<Multiaddr> {
 /// What a person is told when somebody else answers than the address says.
 pub(crate) fn wrong_peer(expected: Option<PeerId>, obtained: PeerId, address: &Multiaddr) -> String {
     match expected {
-        Some(expected) => format!(
-            "refused {}: {obtained} answers there, and not {expected}",
-            address.clone().without_p2p(),
-        ),
+        Some(expected) => {
+            format!("refused {}: {obtained} answers there, and not {expected}", address.clone().without_p2p(),)
+        }
         None => format!("refused {}: {} answers there", address, full_name(&obtained, None)),
     }
 }
@@ -201,7 +204,10 @@ mod tests {
         let cases: Vec<(Facts<'_>, &[&str])> = vec![
             (facts(&all, None), &["Not looking on this LAN (--no-mdns)."]),
             (facts(&all, Some(vec![])), &["no interface carries multicast"]),
-            (facts(&all, Some(vec![heard("eth0", 4, 0, 0)])), &["sent 4 on eth0 queries", "heard nothing from any other"]),
+            (
+                facts(&all, Some(vec![heard("eth0", 4, 0, 0)])),
+                &["sent 4 on eth0 queries", "heard nothing from any other"],
+            ),
             (facts(&all, Some(vec![broken])), &[" On en0: sending failed: No route to host."]),
             (facts(&all, Some(vec![heard("eth0", 4, 2, 1)])), &["one of them runs libp2p"]),
             (facts(&[], None), &["we listen nowhere"]),
@@ -228,7 +234,12 @@ mod tests {
         let all = listening();
         let alone = Alone::new(Facts { topic: "my room", ..facts(&all, None) });
         assert_eq!(alone.command, "peerage chat 'my room'");
-        assert!(alone.command_with_address.unwrap().starts_with("peerage chat 'my room' --peer /ip4/192.168.1.7/"));
+        assert!(
+            alone
+                .command_with_address
+                .unwrap()
+                .starts_with("peerage chat 'my room' --peer /ip4/192.168.1.7/")
+        );
     }
 
     #[test]

@@ -160,7 +160,8 @@ fn date(text: &str, year: i64) -> Option<i64> {
     let at = time(&mut { at })?;
     let january = days_before(year);
     let day = if let Some(rule) = day.strip_prefix('M') {
-        let mut parts = rule.split('.').map(|part| part.parse::<i64>().ok().filter(|part| (0..=12).contains(part)));
+        let mut parts =
+            rule.split('.').map(|part| part.parse::<i64>().ok().filter(|part| (0..=12).contains(part)));
         let (month, week, weekday) = (parts.next()??, parts.next()??, parts.next()??);
         let first = january + (1..month).map(|month| days_in(year, month)).sum::<i64>();
         // Day 0 was a Thursday.
@@ -209,10 +210,10 @@ mod tests {
     fn rules_of_posix_are_followed() {
         let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
         let cases = [
-            (berlin, 1_774_745_999, 3600),  // 2026-03-29 00:59:59 UTC
-            (berlin, 1_774_746_000, 7200),  // 01:00:00
-            (berlin, 1_792_889_999, 7200),  // 2026-10-25 00:59:59 UTC
-            (berlin, 1_792_890_000, 3600),  // 01:00:00
+            (berlin, 1_774_745_999, 3600), // 2026-03-29 00:59:59 UTC
+            (berlin, 1_774_746_000, 7200), // 01:00:00
+            (berlin, 1_792_889_999, 7200), // 2026-10-25 00:59:59 UTC
+            (berlin, 1_792_890_000, 3600), // 01:00:00
             ("EST5EDT,M3.2.0,M11.1.0", 1_780_000_000, -14_400),
             ("EST5EDT,M3.2.0,M11.1.0", 1_767_225_600, -18_000),
             ("AEST-10AEDT,M10.1.0,M4.1.0/3", 1_767_225_600, 39_600), // January is summer

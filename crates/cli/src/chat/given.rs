@@ -56,9 +56,7 @@ impl Given {
     }
     /// A dial failed; the address, if it is one of these and this is news.
     pub(crate) fn on_failed(&mut self, connection: ConnectionId, now: Instant) -> Option<Multiaddr> {
-        let is_it = |(_, target): &(&Multiaddr, &mut Target)| {
-            matches!(target.state, State::Dialing(dialing) if dialing == connection)
-        };
+        let is_it = |(_, target): &(&Multiaddr, &mut Target)| matches!(target.state, State::Dialing(dialing) if dialing == connection);
         let (address, target) = self.targets.iter_mut().find(is_it)?;
         target.state = State::Idle;
         let pause = PAUSE.saturating_mul(1 << target.failures.min(5)).min(PAUSE_MAX);

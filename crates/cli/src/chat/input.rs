@@ -186,7 +186,10 @@ mod tests {
         let fits = "x".repeat(limit);
         assert_eq!(lines(format!("{fits}\r\n{fits}").as_bytes()), [text(&fits), text(&fits)]);
         let long = "x".repeat(limit + 1);
-        assert_eq!(lines(format!("{long}\nnext\n{long}").as_bytes()), [Line::TooLong, text("next"), Line::TooLong]);
+        assert_eq!(
+            lines(format!("{long}\nnext\n{long}").as_bytes()),
+            [Line::TooLong, text("next"), Line::TooLong]
+        );
         // Ten times the limit, through a small buffer.
         let much = format!("{}\nnext", "y".repeat(limit * 10));
         let mut reader = io::BufReader::with_capacity(7, much.as_bytes());

@@ -111,7 +111,8 @@ impl Human {
     fn settled(&mut self, addrs: &[Multiaddr]) -> io::Result<()> {
         let listening = self.listening(addrs);
         let Some(me) = self.me.take() else {
-            return listening.map_or(Ok(()), |listening| self.aside(&format!("· listening too: {listening}")));
+            return listening
+                .map_or(Ok(()), |listening| self.aside(&format!("· listening too: {listening}")));
         };
         let listening = listening.unwrap_or_else(|| "listening nowhere".into());
         self.marked(GREEN, "✓", &format!("{me} · {listening}"))?;
@@ -153,7 +154,8 @@ impl Human {
     }
 
     fn message(&mut self, from: &str, text: &str, verified: bool) -> io::Result<()> {
-        let time = self.clock.as_ref().map(|clock| format!("[{}] ", clock.hours_and_minutes())).unwrap_or_default();
+        let time =
+            self.clock.as_ref().map(|clock| format!("[{}] ", clock.hours_and_minutes())).unwrap_or_default();
         let doubt = if verified { "" } else { " (unverified)" };
         let (dim, name) = (self.colored_messages, harmless(from));
         let line = format!(
@@ -293,7 +295,13 @@ mod tests {
                 verified: true,
                 shown: "ben-laptop".into(),
             },
-            Event::Message { from: ben(), nick: None, text: "psst".into(), verified: false, shown: "…dKH9fh".into() },
+            Event::Message {
+                from: ben(),
+                nick: None,
+                text: "psst".into(),
+                verified: false,
+                shown: "…dKH9fh".into(),
+            },
             Event::Delivered { id: 1, to: 2, of: 2, missed: Vec::new() },
             Event::Delivered { id: 2, to: 1, of: 2, missed },
             Event::Left { peer: ben(), nick: nick.clone(), addr: addr(), why: Why::Goodbye },

@@ -17,14 +17,22 @@ use std::{
 };
 
 /// The longest line.
-pub(crate) const LINE: Bound =
-    Bound { name: "chat.line", default: 64 << 10, unit: "bytes", policy: "refuse: the sender is told the limit" };
+pub(crate) const LINE: Bound = Bound {
+    name: "chat.line",
+    default: 64 << 10,
+    unit: "bytes",
+    policy: "refuse: the sender is told the limit",
+};
 /// Lines that wait for somebody to listen.
 pub(crate) const QUEUE: Bound =
     Bound { name: "chat.queue", default: 256, unit: "messages", policy: "wait: no more lines are read" };
 /// The same in bytes.
-pub(crate) const QUEUE_BYTES: Bound =
-    Bound { name: "chat.queue_bytes", default: 1 << 20, unit: "bytes", policy: "wait: no more lines are read" };
+pub(crate) const QUEUE_BYTES: Bound = Bound {
+    name: "chat.queue_bytes",
+    default: 1 << 20,
+    unit: "bytes",
+    policy: "wait: no more lines are read",
+};
 /// How long they wait.
 pub(crate) const QUEUE_SECS: Bound =
     Bound { name: "chat.queue_time", default: 30, unit: "seconds", policy: "drop; the sender is told" };
@@ -35,8 +43,12 @@ pub(crate) const SENDING: Bound =
 pub(crate) const OTHER_TOPICS: Bound =
     Bound { name: "chat.other_topics", default: 8, unit: "topics", policy: "drop: they are not mentioned" };
 /// Peers that were discovered and not forgotten.
-pub(crate) const DISCOVERED: Bound =
-    Bound { name: "chat.discovered", default: 256, unit: "peers", policy: "drop: the lowest ids are told again" };
+pub(crate) const DISCOVERED: Bound = Bound {
+    name: "chat.discovered",
+    default: 256,
+    unit: "peers",
+    policy: "drop: the lowest ids are told again",
+};
 
 /// After this long alone there is an explanation.
 pub(crate) const ALONE: Duration = Duration::from_secs(8);
@@ -175,8 +187,9 @@ impl Room {
     /// Who is here, for `/who`.
     pub(crate) fn here(&self) -> String {
         let here = self.neighbours.iter().filter(|(_, neighbour)| neighbour.joined);
-        let names: Vec<String> =
-            here.map(|(peer, neighbour)| format!("  {}", full_name(peer, neighbour.nick().as_deref()))).collect();
+        let names: Vec<String> = here
+            .map(|(peer, neighbour)| format!("  {}", full_name(peer, neighbour.nick().as_deref())))
+            .collect();
         if names.is_empty() { "  nobody but you".to_owned() } else { names.join("\n") }
     }
     pub(crate) fn listening(&self) -> &[Multiaddr] {
@@ -207,7 +220,9 @@ impl Room {
                 let message = format!("line {id} is longer than {} bytes, and was not sent", LINE.default);
                 self.error("chat.too-long", message, Some("send it in parts".into()), Some(id));
             }
-            Line::Text(text) if self.somebody_listens() && self.queue.is_empty() => self.publish(id, text, now),
+            Line::Text(text) if self.somebody_listens() && self.queue.is_empty() => {
+                self.publish(id, text, now)
+            }
             Line::Text(text) => {
                 self.enqueue(id, text, now);
             }
@@ -251,7 +266,8 @@ impl Room {
             // The last listener left just before, and we had not heard of it.
             return self.enqueue(id, text, now);
         }
-        let name = |(peer, why)| Missed { peer, nick: self.neighbours.get(&peer).and_then(Neighbour::nick), why };
+        let name =
+            |(peer, why)| Missed { peer, nick: self.neighbours.get(&peer).and_then(Neighbour::nick), why };
         let missed = missed.into_iter().map(name).collect();
         self.tell(Event::Delivered { id, to, of, missed });
         self.flush(now);
@@ -354,10 +370,7 @@ impl Room {
     pub(crate) fn on_timeout(&mut self, now: Instant) {
         while let Some(due) = self.timers.pop_due(now) {
             match due {
-                Due::Settled => {
-                    self.settled = true;
-                    self.tell(Event::Settled { addrs: self.listening.clone() });
-                }
+                Due::Settled => self.settle(),
                 Due::Alone => self.outputs.push_back(Output::Explain),
                 Due::Name(peer) => self.join(peer),
                 Due::Expire => self.expire(now),
@@ -401,8 +414,16 @@ impl Room {
         text
     }
 
+    /// Who we are and where we listen, in one go, before anybody joins.
+    fn settle(&mut self) {
+        self.timers.cancel(Due::Settled);
+        if !std::mem::replace(&mut self.settled, true) {
+            self.tell(Event::Settled { addrs: self.listening.clone() });
+        }
+    }
     fn join(&mut self, peer: PeerId) {
         self.timers.cancel(Due::Name(peer));
+        self.settle();
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
         if !neighbour.subscribed || std::mem::replace(&mut neighbour.joined, true) {
             return;
@@ -463,7 +484,8 @@ impl Room {
         while let Some(at) = self.queue.iter().position(|(_, _, until)| *until <= now) {
             let Some((id, text, _)) = self.queue.remove(at) else { break };
             self.queue_bytes = self.queue_bytes.saturating_sub(text.len());
-            let message = format!("message {id} was not delivered: nobody came to \"{}\" in time", self.topic);
+            let message =
+                format!("message {id} was not delivered: nobody came to \"{}\" in time", self.topic);
             let hint = "is the other side in the same room, and on the same network?";
             self.error("chat.nobody", message, Some(hint.into()), Some(id));
         }

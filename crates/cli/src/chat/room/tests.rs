@@ -33,7 +33,11 @@ impl Kit {
     /// Somebody with a nick connects and joins.
     fn peer(&mut self, nick: &str) -> PeerId {
         let peer = PeerId::random();
-        self.room.on_connected(peer, &"/ip4/192.168.1.23/tcp/4001".parse().unwrap(), Duration::from_micros(900));
+        self.room.on_connected(
+            peer,
+            &"/ip4/192.168.1.23/tcp/4001".parse().unwrap(),
+            Duration::from_micros(900),
+        );
         self.room.on_identified(peer, &format!("peerage/0.1.0 ({nick})"));
         self.room.on_subscribed(peer, TOPIC, self.now);
         peer
@@ -102,7 +106,9 @@ fn who_is_connected_but_elsewhere_is_mentioned() {
     kit.room.on_connected(peer, &"/ip4/10.0.0.1/tcp/1".parse().unwrap(), Duration::ZERO);
     kit.room.on_subscribed(peer, "kitchn", kit.now);
     let outputs = kit.line("hi");
-    let Output::Tell(Event::Queued { because: Some(because), .. }) = &outputs[0] else { panic!("{outputs:?}") };
+    let Output::Tell(Event::Queued { because: Some(because), .. }) = &outputs[0] else {
+        panic!("{outputs:?}")
+    };
     assert!(because.ends_with("(connected: 1 peer, none in this room; they are in \"kitchn\")"), "{because}");
     kit.room.on_unsubscribed(peer, "kitchn", kit.now);
     assert_eq!(kit.room.other_topics().count(), 0);
@@ -169,7 +175,9 @@ fn how_somebody_left_is_told() {
         let peer = kit.joined("ben");
         happens(&mut kit, peer);
         let outputs = kit.outputs();
-        let [Output::Tell(Event::Left { why, nick, .. })] = &outputs[..] else { panic!("{what}: {outputs:?}") };
+        let [Output::Tell(Event::Left { why, nick, .. })] = &outputs[..] else {
+            panic!("{what}: {outputs:?}")
+        };
         assert_eq!((why, nick.as_deref()), (expected, Some("ben")), "{what}");
         kit.room.on_disconnected(peer, true, kit.now);
         assert!(kit.outputs().is_empty(), "{what}: told once");
@@ -329,7 +337,8 @@ fn a_peer_is_discovered_once_until_it_says_goodbye() {
 #[test]
 fn where_it_listens_is_told_together_to_people() {
     let mut kit = Kit::new();
-    let addrs: Vec<Multiaddr> = vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap(), "/ip6/::1/tcp/2".parse().unwrap()];
+    let addrs: Vec<Multiaddr> =
+        vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap(), "/ip6/::1/tcp/2".parse().unwrap()];
     addrs.iter().for_each(|addr| kit.room.on_listening(addr.clone(), kit.now));
     assert_eq!(kit.outputs().len(), 2);
     assert_eq!(kit.sleep(100), [Output::Tell(Event::Settled { addrs })]);
