@@ -1,2 +1,102 @@
-//! The peerage program.
-fn main() {}
+//! The `peerage` program.
+//!
+//! | part | what it holds |
+//! |---|---|
+//! | `args` | the command line |
+//! | `chat` | `peerage chat`: rooms on the network |
+//! | `ping` | `peerage ping` |
+//! | `key` | `peerage id`, `peerage key …` |
+//! | `addr` | `peerage addr …` |
+//! | `identity_file` | key files: read with care, never overwritten |
+//! | `home` | the data directory and its lock |
+//! | `failure` | what goes wrong, in words |
+//! | `output` | stdout and stderr, words and JSON |
+//! | `sanitize` | text of strangers, made harmless |
+#![forbid(unsafe_code)]
+
+mod addr;
+mod args;
+mod chat;
+mod failure;
+mod home;
+mod identity_file;
+mod key;
+mod output;
+mod ping;
+mod sanitize;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use failure::{Exit, Failure};
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong(&error).into(),
+    };
+    let output = Output { json: cli.global.json, color: cli.global.color };
+    if let Some(filter) = cli.global.log {
+        use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(output.colored(&std::io::stderr()))
+            .with_filter(filter);
+        let _ = tracing_subscriber::registry().with(lines).try_init();
+    }
+    let done = |result: Result<(), Failure>| result.map(|()| Exit::Done);
+    let result = match cli.command {
+        Command::Chat(args) => chat::chat(args, output),
+        Command::Id(args) => done(key::id(&args.identity, &output)),
+        Command::Ping(args) => ping::ping(args, output),
+        Command::Key(command) => done(key::key(command, &output)),
+        Command::Addr(command) => done(addr::addr(command, &output)),
+        Command::Completions { shell } => done(completions(shell)),
+        Command::Man => done(man()),
+    };
+    let exit = result.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit
+    });
+    exit.into()
+}
+
+/// Help and the version go to stdout; everything else that is no command line is one line on stderr.
+fn wrong(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            Exit::Done
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage
+        }
+        _ => {
+            let json = std::env::args_os().any(|arg| arg == "--json");
+            let failure = args::explain(error);
+            Output { json, color: args::Color::Never }.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "peerage", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+/// One page for the program, then one for each command.
+fn man() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    let failed = |error: std::io::Error| Failure::new("output", error.to_string());
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        clap_mangen::Man::new(sub.clone()).render(&mut page).map_err(failed)?;
+    }
+    output::print(&String::from_utf8_lossy(&page))
+}

@@ -236,6 +236,14 @@ fn methods(behaviour: &Behaviour, message: &TokenStream, event: &TokenStream) ->
         fn dials(&self, address: &#prelude::Multiaddr) -> bool {
             #(#nb::dials(&self.#field, address))||*
         }
+        fn field_name(&self, route: #prelude::Route) -> ::std::string::String {
+            let (field, inner) = route.pop();
+            let (name, inner) = match field {
+                #(#index => (stringify!(#field), #nb::field_name(&self.#field, inner)),)*
+                _ => return ::std::string::String::new(),
+            };
+            if inner.is_empty() { ::std::string::String::from(name) } else { ::std::format!("{name}.{inner}") }
+        }
     }
 }
 

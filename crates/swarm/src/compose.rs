@@ -1,6 +1,6 @@
 //! For the derive: what belongs to field `field`, as that field sees it, and back; and behaviours made of others.
 use crate::{
-    Command, ConnectionDenied, ConnectionInfo, DialId, FromSwarm, JobId, NetworkBehaviour, Protocol,
+    Command, ConnectionDenied, ConnectionInfo, DialId, FromSwarm, JobId, NetworkBehaviour, Protocol, Route,
     SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
 };
 use peerage_core::{Instant, Multiaddr, PeerId};
@@ -224,6 +224,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Option<B> {
     fn dials(&self, address: &Multiaddr) -> bool {
         self.as_ref().is_some_and(|inner| inner.dials(address))
     }
+    fn field_name(&self, route: Route) -> String {
+        self.as_ref().map(|inner| inner.field_name(route)).unwrap_or_default()
+    }
 }
 
 /// One behaviour of several that were chosen from at run time.
@@ -265,6 +268,9 @@ impl<M: Send + 'static, E: Send + 'static> NetworkBehaviour
     }
     fn dials(&self, address: &Multiaddr) -> bool {
         (**self).dials(address)
+    }
+    fn field_name(&self, route: Route) -> String {
+        (**self).field_name(route)
     }
 }
 

@@ -101,6 +101,6 @@ extern crate self as peerage_swarm;
 pub mod derive_prelude {
     pub use crate::{
         Command, ConnectionDenied, ConnectionInfo, FromSwarm, Instant, JobId, Multiaddr, NetworkBehaviour,
-        PeerId, Protocol, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
+        PeerId, Protocol, Route, SourceEvent, SourceId, StreamEvent, StreamRef, Variant,
     };
 }

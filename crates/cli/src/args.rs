@@ -1,0 +1,280 @@
+//! The command line. Every flag has a `PEERAGE_…` variable; the flag wins.
+use crate::{failure::Failure, sanitize};
+use clap::{
+    ArgAction, Args, Parser, Subcommand, ValueEnum,
+    builder::FalseyValueParser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use peerage::Multiaddr;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+    0  done                            5  timed out
+    1  failed                          7  refused by the peer, or by us
+    2  the command line is wrong       9  the data directory is in use
+                                     130  interrupted
+
+Files (PEERAGE_HOME replaces the directory):
+    $XDG_DATA_HOME/peerage/identity.key    who you are; keep it, and show it to nobody";
+
+/// Peers of one LAN find each other and talk, with no server and no configuration.
+#[derive(Debug, Parser)]
+#[command(name = "peerage", version, after_long_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print JSON on stdout, one object per line
+    #[arg(long, global = true, env = "PEERAGE_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded
+    #[arg(long, global = true, env = "PEERAGE_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// What to log on stderr, such as `debug` or `peerage_swarm=trace,info`
+    #[arg(long, global = true, env = "PEERAGE_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<tracing_subscriber::filter::Targets>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Join a room and talk to everybody in it
+    Chat(Chat),
+    /// Print who you are
+    Id(Id),
+    /// Measure how far away a peer is
+    Ping(Ping),
+    /// Make, show, read and write keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Take addresses apart
+    #[command(subcommand)]
+    Addr(Addr),
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Chat {
+    /// The room: everybody who chose the same word is in it
+    #[arg(value_parser = topic)]
+    pub(crate) topic: String,
+    /// What others call you [default: your user name]
+    #[arg(long, env = "PEERAGE_NICK", value_parser = nick)]
+    pub(crate) nick: Option<String>,
+    /// Dial this address as well; may be given more than once
+    #[arg(long, env = "PEERAGE_PEER", value_name = "MULTIADDR", value_delimiter = ',')]
+    pub(crate) peer: Vec<Multiaddr>,
+    /// Listen here; may be given more than once [default: every interface, a port the system chooses]
+    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Neither look for peers on this LAN, nor be found there
+    #[arg(long, env = "PEERAGE_NO_MDNS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) no_mdns: bool,
+    /// Stay when the input ends
+    #[arg(long, env = "PEERAGE_STAY", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) stay: bool,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Be somebody new, for this run alone
+    #[arg(long, env = "PEERAGE_EPHEMERAL", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) ephemeral: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    /// Your key: libp2p's protobuf or PEM PKCS#8 [default: identity.key in the data directory]
+    #[arg(long, env = "PEERAGE_IDENTITY", value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Id {
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    /// Where the peer listens; with `/p2p/ID` at its end nobody else may answer
+    pub(crate) addr: Multiaddr,
+    /// Stop after so many pings [default: at Ctrl-C]
+    #[arg(short, long, env = "PEERAGE_COUNT", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a new key
+    New {
+        /// Which type
+        #[arg(long = "type", env = "PEERAGE_KEY_TYPE", value_name = "TYPE", default_value = "ed25519")]
+        key_type: KeyType,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Print what is in a key file, but not its secret
+    Show {
+        /// Protobuf or PEM [default: identity.key in the data directory]
+        file: Option<PathBuf>,
+    },
+    /// Read a key in any format, and keep it as libp2p's protobuf
+    Import {
+        /// Protobuf or PEM; `-` is stdin
+        file: PathBuf,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Write a key in another format
+    Export {
+        /// Protobuf or PEM [default: identity.key in the data directory]
+        file: Option<PathBuf>,
+        /// Which format
+        #[arg(long, env = "PEERAGE_FORMAT", default_value = "pem")]
+        format: Format,
+        /// Where to; a file that exists is never overwritten [default: stdout]
+        #[arg(long, env = "PEERAGE_OUT", value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Out {
+    /// Where to; a file that exists is never overwritten [default: identity.key in the data directory]
+    #[arg(long, env = "PEERAGE_OUT", value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyType {
+    Ed25519,
+    Secp256k1,
+    Ecdsa,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// PEM around PKCS#8, as OpenSSL keeps keys
+    Pem,
+    /// libp2p's protobuf, as go, js and kubo keep keys
+    Protobuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Addr {
+    /// Print the parts of an address
+    Parse {
+        /// A multiaddr, such as /ip4/192.0.2.1/tcp/4001
+        addr: Multiaddr,
+    },
+}
+
+/// A topic is a word of the network: not empty, and no longer than what floodsub carries.
+fn topic(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a room has a name".into()),
+        1..=TOPIC_MAX => Ok(text.to_owned()),
+        n => Err(format!("{n} bytes are too many: the name of a room has at most {TOPIC_MAX}")),
+    }
+}
+const TOPIC_MAX: usize = 1024;
+
+fn nick(text: &str) -> Result<String, String> {
+    sanitize::nick(text).ok_or_else(|| "nothing in it can be shown".into())
+}
+
+/// What clap says about a wrong command line, in one line: what, where, and what would be right.
+pub(crate) fn explain(error: &clap::Error) -> Failure {
+    let get = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let value = (get(ContextKind::InvalidArg), get(ContextKind::InvalidValue));
+    if let (ErrorKind::ValueValidation, (Some(arg), Some(value)), Some(reason)) =
+        (error.kind(), value, std::error::Error::source(error))
+    {
+        return Failure::usage(format!("invalid value '{value}' for '{arg}': {reason}"));
+    }
+    let text = error.render().to_string();
+    let mut line = String::new();
+    for part in text.lines().map(str::trim).take_while(|part| !part.starts_with("For more information")) {
+        let part = part.strip_prefix("error: ").unwrap_or(part);
+        let glue = match () {
+            () if part.is_empty() || line.is_empty() => "",
+            () if line.ends_with(':') => " ",
+            () => "; ",
+        };
+        line.push_str(glue);
+        line.push_str(part);
+    }
+    Failure::usage(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn explained(args: &[&str]) -> String {
+        let args = [&["peerage"], args].concat();
+        explain(&Cli::try_parse_from(args).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                let id = arg.get_id().as_str();
+                let env = arg.get_env().and_then(|env| env.to_str());
+                let fits = env.is_some_and(|env| env.starts_with("PEERAGE_"));
+                assert!(fits || ["help", "version"].contains(&id), "{} --{id}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn what_is_wrong_fits_one_line() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["chat"], "the following required arguments were not provided: <TOPIC>"),
+            (&["chat", ""], "invalid value '' for '<TOPIC>': a room has a name"),
+            (&["chat", "x", "--nick", "\u{1b}"], "nothing in it can be shown"),
+            (&["chat", "x", "--peer", "/ip4/1.2.3.4/tpc/1"], "at position 13; did you mean \"tcp\"?"),
+            (&["chat", "x", "--listen", "here"], "for '--listen <MULTIADDR>'"),
+            (&["chat", "x", "--colour", "red"], "--color"),
+            (&["chat", "x", "--color", "red"], "possible values: auto, always, never"),
+            (&["ping", "/ip4/1.2.3.4/tcp/1", "-c", "0"], "0 is not in"),
+            (&["addr", "parse", "/ip4/1.2.3/tcp/1"], "at position 5"),
+        ];
+        for (args, expected) in cases {
+            let line = explained(args);
+            assert!(line.contains(expected), "{args:?}: {line}");
+            assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
+            assert!(line.starts_with("error: "), "{args:?}: {line}");
+            assert!(!line.contains(sanitize::is_harmful), "{args:?}: {line}");
+        }
+    }
+}

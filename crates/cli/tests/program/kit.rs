@@ -1,0 +1,161 @@
+//! Runs the program in a data directory of its own.
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    thread,
+    time::Duration,
+};
+
+/// Longer than anything takes that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A data directory; gone when it is dropped.
+pub(crate) struct Home(PathBuf);
+impl Home {
+    pub(crate) fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("peerage-program-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
+        command.args(args).env_clear().env("PEERAGE_HOME", &self.0).env("USER", "tester");
+        command
+    }
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, b"")
+    }
+    pub(crate) fn run_with(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: output.stdout.clone(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+    /// Begins a chat that prints JSON, on loopback, without mDNS.
+    pub(crate) fn chat(&self, nick: &str, more: &[&str]) -> Chat {
+        let quiet = ["chat", "kitchen", "--json", "--no-mdns", "--nick", nick];
+        let args = if more.contains(&"--listen") { vec![] } else { vec!["--listen", "/ip4/127.0.0.1/tcp/0"] };
+        Chat::start(self.command(&[&quiet, &args[..], more].concat()))
+    }
+}
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// A chat under way; killed when it is dropped.
+pub(crate) struct Chat {
+    child: Child,
+    input: Option<ChildStdin>,
+    events: Receiver<Value>,
+    seen: Vec<Value>,
+}
+impl Chat {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (sender, events) = sync_channel(10_000);
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let event = serde_json::from_str(&line.unwrap()).expect("a line is a JSON object");
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { input: child.stdin.take(), child, events, seen: Vec::new() }
+    }
+    /// The first event of this name that was not waited for yet.
+    pub(crate) fn wait(&mut self, name: &str) -> Value {
+        self.wait_for(|event| event["event"] == name)
+    }
+    pub(crate) fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.seen.iter().position(&fits) {
+            return self.seen.remove(at);
+        }
+        loop {
+            match self.events.recv_timeout(PATIENCE) {
+                Ok(event) if fits(&event) => return event,
+                Ok(event) => self.seen.push(event),
+                Err(error) => panic!("{error}; seen: {:#?}", self.seen),
+            }
+        }
+    }
+    /// Everything until it ends.
+    pub(crate) fn rest(&mut self) -> Vec<Value> {
+        loop {
+            match self.events.recv_timeout(PATIENCE) {
+                Ok(event) => self.seen.push(event),
+                Err(RecvTimeoutError::Disconnected) => return std::mem::take(&mut self.seen),
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end; seen: {:#?}", self.seen),
+            }
+        }
+    }
+    pub(crate) fn say(&mut self, line: impl AsRef<[u8]>) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(line.as_ref()).unwrap();
+        input.write_all(b"\n").unwrap();
+    }
+    /// There are no more lines.
+    pub(crate) fn end(&mut self) {
+        self.input = None;
+    }
+    pub(crate) fn peer(&mut self) -> String {
+        self.wait("ready")["peer"].as_str().unwrap().to_owned()
+    }
+    pub(crate) fn address(&mut self) -> String {
+        self.wait("listening")["addr"].as_str().unwrap().to_owned()
+    }
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        for _ in 0..PATIENCE.as_millis() / 10 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it does not end")
+    }
+}
+impl Drop for Chat {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a person reads of a chat that runs to its end.
+pub(crate) fn read(mut from: impl Read) -> String {
+    let mut text = String::new();
+    from.read_to_string(&mut text).unwrap();
+    text
+}

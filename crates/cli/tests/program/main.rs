@@ -1,0 +1,6 @@
+//! The program from outside: what it prints, what it writes, and what it ends with.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod chat;
+mod commands;
+mod kit;
