@@ -545,11 +545,18 @@ const BOUNDS: &[Bound] = &[
 fn explain_missed(why: Missed) -> String {
     match why {
         Missed::TooLargeForPeer { limit } => format!(
-            "too long for it: its program (rust-libp2p's floodsub) reads {limit} bytes at most, with about 150 around \
-             the text"
+            "too long for it: its program (rust-libp2p's floodsub) reads {} bytes at most, with about 150 around \
+             the text",
+            thousands(limit)
         ),
         other => other.to_string(),
     }
+}
+
+/// `2,048`.
+fn thousands(n: usize) -> String {
+    let (high, low) = (n / 1000, n % 1000);
+    if high == 0 { low.to_string() } else { format!("{},{low:03}", thousands(high)) }
 }
 
 /// What to do about an address that cannot be listened on.
