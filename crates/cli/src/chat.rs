@@ -371,11 +371,13 @@ impl Session {
             }
             TransportError::Other(error) => (error.to_string(), why_not(error)),
         };
-        self.room.on_error(
-            "listen.failed",
-            format!("cannot listen on {address}: {cause}"),
-            Some(hint.into()),
-        );
+        // Transports name the address themselves, if they can.
+        let message = if cause.starts_with("cannot listen") {
+            cause
+        } else {
+            format!("cannot listen on {address}: {cause}")
+        };
+        self.room.on_error("listen.failed", message, Some(hint.into()));
     }
 
     fn dial_given(&mut self) {
@@ -402,7 +404,11 @@ impl Session {
         if matches!(error, DialError::DialPeerConditionFalse(_)) {
             return;
         }
-        let message = format!("cannot reach {address}: {error}; trying again");
+        let cause = match &error.report()[..] {
+            [attempt] => attempt.cause.clone(),
+            _ => error.to_string(),
+        };
+        let message = format!("cannot reach {address}: {cause}; trying again");
         self.room.on_error(error.code(), message, Some(error.hint().into()));
     }
     /// Of discovered peers too: somebody announces what is not his, or an old address.
@@ -474,10 +480,10 @@ impl Session {
         match event {
             FloodEvent::Subscribed { peer, topic } => self.room.on_subscribed(peer, topic.id(), now),
             FloodEvent::Unsubscribed { peer, topic } => self.room.on_unsubscribed(peer, topic.id(), now),
-            FloodEvent::Message { from, propagation_source, topic, data, verified, .. } => {
-                if topic == self.topic {
-                    self.room.on_message(from.unwrap_or(propagation_source), &data, verified);
-                }
+            FloodEvent::Message { from, propagation_source, topic, data, verified, .. }
+                if topic == self.topic =>
+            {
+                self.room.on_message(from.unwrap_or(propagation_source), &data, verified);
             }
             FloodEvent::Delivered { id, to, of, missed } => {
                 let Some(line) = self.sent.remove(&id) else { return };
@@ -518,8 +524,7 @@ impl Session {
 
 const MDNS_HINT: &str = "peers there are not found by themselves; --peer ADDRESS reaches them all the same";
 
-const HELP: &str = "\
-  what you type is sent to everybody in the room; Ctrl-C or /quit leaves
+const HELP: &str = "  what you type is sent to everybody in the room; Ctrl-C or /quit leaves
   /who   who is here
   //…    sends a line that begins with /";
 

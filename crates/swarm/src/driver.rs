@@ -11,7 +11,7 @@ use crate::{
     error::AttemptError,
     link::{Link, LinkCommand},
     shim::{Shim, ToCore, ToLink},
-    task::{Mailbox, Ready, Task},
+    task::{self, Mailbox, Ready, Task},
     upgrade::{UpgradeError, Upgraded, Upgrades, secure},
 };
 use futures::{
@@ -505,8 +505,12 @@ impl<B: NetworkBehaviour> Swarm<B> {
         }
         for what in batch.drain(..) {
             if matches!(what, ToCore::Closed(_)) {
-                self.mailboxes.remove(&id);
+                let mailbox = self.mailboxes.remove(&id);
                 self.touched.remove(&id);
+                // "Once per job, in order per connection, before its ConnectionClosed": there is no task left to run them.
+                for (job, run) in mailbox.iter().flat_map(|mailbox| mailbox.take_jobs()) {
+                    self.core.handle(Input::Link(id, ToCore::Job(job, task::run(run))), now);
+                }
             }
             self.core.handle(Input::Link(id, what), now);
         }

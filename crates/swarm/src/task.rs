@@ -57,6 +57,8 @@ const SMALL_RECORD: usize = 16 << 10;
 const SMALL_UNTIL: u64 = 1 << 20;
 /// How long a closing connection may take to flush.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long what came before the peer's end waits for the core to take it.
+const HEARD: Duration = Duration::from_secs(10);
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -97,10 +99,24 @@ impl<M> Mailbox<M> {
     pub(crate) fn wake(&self) {
         self.task.wake();
     }
+    /// Jobs that the task did not run before it ended, in order.
+    pub(crate) fn take_jobs(&self) -> Vec<(JobId, Box<dyn FnOnce() -> M + Send>)> {
+        let left = std::mem::take(&mut *lock(&self.to_link));
+        let job = |what| match what {
+            ToLink::Job(id, job) => Some((id, job)),
+            _ => None,
+        };
+        left.into_iter().filter_map(job).collect()
+    }
     /// The oldest of what the connection tells, at most `max` of it.
     pub(crate) fn take(&self, max: usize, into: &mut Vec<ToCore<M>>) -> bool {
         let mut queue = lock(&self.to_core);
         for _ in 0..max {
+            // The end comes alone: what was told before may ask for jobs, which are run first.
+            let is_end = matches!(queue.events.front(), Some((_, ToCore::Closed(_))));
+            if is_end && !into.is_empty() {
+                break;
+            }
             let Some((bytes, event)) = queue.events.pop_front() else { break };
             queue.messages -= usize::from(matches!(event, ToCore::Message(..)));
             queue.bytes -= bytes;
@@ -164,6 +180,8 @@ pub(crate) struct Task<M> {
     linger: Option<Instant>,
     /// How the peer ended it, once it has.
     ended: Option<Result<Code, io::Error>>,
+    /// Until when what came before that may wait.
+    heard: Option<Instant>,
     told: bool,
 }
 
@@ -186,6 +204,16 @@ impl<M> Unpin for Task<M> {}
 thread_local! {
     /// What is read lands here first: an idle connection owns no buffer.
     static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+impl<M> Task<M> {
+    /// Whoever takes the end runs what was not run.
+    fn leave_jobs(&mut self) {
+        if !self.jobs.is_empty() {
+            let jobs = self.jobs.drain(..).map(|(id, job)| ToLink::Job(id, job));
+            lock(&self.mailbox.to_link).splice(0..0, jobs);
+        }
+    }
 }
 
 impl<M: Send + 'static> Task<M> {
@@ -223,6 +251,7 @@ impl<M: Send + 'static> Task<M> {
             close_sent: false,
             linger: None,
             ended,
+            heard: None,
             told: false,
         }
     }
@@ -290,14 +319,22 @@ impl<M: Send + 'static> Task<M> {
         const AT_ONCE: usize = 8;
         for _ in 0..AT_ONCE {
             let Some((id, job)) = self.jobs.pop_front() else { return false };
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).ok();
-            self.shim.to_core.push_back(ToCore::Job(id, result));
+            self.shim.to_core.push_back(ToCore::Job(id, run(job)));
         }
         !self.jobs.is_empty()
     }
 
+    /// The peer ended the connection, and the core has not taken all that came before: it was sent in good faith.
+    fn is_unheard(&mut self, now: Instant) -> bool {
+        self.ended.is_some()
+            && self.closing.is_none()
+            && self.link.is_starved()
+            && now < *self.heard.get_or_insert(now.after(HEARD))
+    }
+
     fn finish(&mut self, how: Result<Code, io::Error>) {
         if !std::mem::replace(&mut self.told, true) {
+            self.leave_jobs();
             self.shim.to_core.push_back(ToCore::Closed(how));
             self.tell_core();
         }
@@ -325,7 +362,7 @@ impl<M: Send + 'static> Task<M> {
     }
 
     fn set_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let closing = self.closing.map(|(_, until)| until);
+        let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let at =
             [self.link.next_timeout(), self.io.session.next_timeout(), closing].into_iter().flatten().min();
         if at != self.timer_at {
@@ -377,7 +414,9 @@ impl<M: Send + 'static> Future for Task<M> {
             }
             let wrote = this.io.write(cx, now);
             this.tell_core();
+            let unheard = this.is_unheard(now);
             match wrote {
+                _ if unheard => {}
                 Ok(Wrote::All(some)) => {
                     progress |= some;
                     if this.close_sent || this.ended.is_some() {
@@ -391,6 +430,11 @@ impl<M: Send + 'static> Future for Task<M> {
                         this.finish(how);
                         return Poll::Ready(());
                     }
+                }
+                // A peer that has gone cannot be answered any more, but heard.
+                Err(error) if this.ended.is_none() && this.link.is_starved() => {
+                    this.ended = Some(Err(error));
+                    progress = true;
                 }
                 Err(error) => {
                     let how = this.ended.take().unwrap_or(Err(error));
@@ -425,12 +469,18 @@ impl<M> Drop for Task<M> {
         if self.told {
             return;
         }
+        self.leave_jobs();
         let error = io::Error::other("the connection's task was ended");
         lock(&self.mailbox.to_core).events.push_back((0, ToCore::Closed(Err(error))));
         if !self.mailbox.listed.swap(true, Ordering::AcqRel) {
             self.ready.list(self.id);
         }
     }
+}
+
+/// Runs a job; `None` if it panicked.
+pub(crate) fn run<M>(job: Box<dyn FnOnce() -> M + Send>) -> Option<M> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).ok()
 }
 
 enum Wrote {

@@ -45,6 +45,12 @@ pub(crate) struct Alone {
     pub(crate) command: String,
     pub(crate) command_with_address: Option<String>,
     pub(crate) interfaces: Vec<Heard>,
+    /// Whether we are found without an address.
+    #[serde(skip)]
+    pub(crate) findable: bool,
+    /// Whether the address is for this machine alone.
+    #[serde(skip)]
+    pub(crate) only_here: bool,
 }
 
 impl Alone {
@@ -52,17 +58,18 @@ impl Alone {
         let command = format!("peerage chat {}", quoted_text(facts.topic));
         let address = best(facts.listening).and_then(|address| address.with_p2p(facts.peer).ok());
         let mut message = "nobody yet.".to_owned();
-        for sentence in [looked(facts.mdns.as_deref()), others(&facts), unreachable(&facts.unreachable)] {
-            if let Some(sentence) = sentence {
-                message.push(' ');
-                message.push_str(&sentence);
-            }
+        let sentences = [looked(facts.mdns.as_deref()), others(&facts), unreachable(&facts.unreachable)];
+        for sentence in sentences.into_iter().flatten() {
+            message.push(' ');
+            message.push_str(&sentence);
         }
         if address.is_none() {
             message.push_str(" Nobody can connect to us: we listen nowhere.");
         }
         Self {
             message,
+            findable: facts.mdns.is_some(),
+            only_here: address.as_ref().is_some_and(is_loopback),
             command_with_address: address.map(|address| format!("{command} --peer {address}")),
             command,
             interfaces: facts.mdns.unwrap_or_default(),
@@ -71,10 +78,16 @@ impl Alone {
 
     /// As it stands on a terminal.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines =
-            vec![format!("· {}", self.message), format!("  On the other machine run:  {}", self.command)];
-        if let Some(command) = &self.command_with_address {
-            lines.push(format!("  Different network or mDNS blocked?  {command}"));
+        let mut lines = vec![format!("· {}", self.message)];
+        let place = if self.only_here { "In another terminal" } else { "On the other machine" };
+        match &self.command_with_address {
+            Some(command) if !self.findable => lines.push(format!("  {place} run:  {command}")),
+            Some(command) => {
+                lines.push(format!("  {place} run:  {}", self.command));
+                let why = if self.only_here { "mDNS blocked?" } else { "Different network or mDNS blocked?" };
+                lines.push(format!("  {why}  {command}"));
+            }
+            None => lines.push(format!("  {place} run:  {}", self.command)),
         }
         lines
     }
@@ -88,18 +101,17 @@ fn looked(mdns: Option<&[Heard]>) -> Option<String> {
     }
     let mut interfaces: Vec<&Heard> = interfaces.iter().collect();
     interfaces.sort_by_key(|interface| (interface.loopback, &interface.name));
-    let sent = list(&interfaces, |interface| format!("{} on {}", interface.queries, interface.name));
+    let sent = list(&interfaces, ("query", "queries"), |interface| interface.queries);
     let devices: usize = interfaces.iter().map(|interface| interface.devices).sum();
     let peers: usize = interfaces.iter().map(|interface| interface.peers).sum();
-    let mut text = format!("mDNS: sent {sent} queries; ");
+    let mut text = format!("mDNS: sent {sent}; ");
     if devices == 0 {
         text += "heard nothing from any other device (is multicast blocked by a firewall, a VPN or the access point?)";
     } else {
         let loud: Vec<&Heard> =
             interfaces.iter().copied().filter(|interface| interface.devices > 0).collect();
-        let where_ = list(&loud, |interface| format!("{} on {}", interface.devices, interface.name));
-        let noun = if devices == 1 { "other device" } else { "other devices" };
-        text += &format!("heard {where_} {noun}");
+        let heard = list(&loud, ("other device", "other devices"), |interface| interface.devices as u64);
+        text += &format!("heard {heard}");
         match peers {
             0 => text += if devices == 1 { ", but it does not run libp2p" } else { ", but none runs libp2p" },
             1 => text += ", one of them runs libp2p",
@@ -115,8 +127,18 @@ fn looked(mdns: Option<&[Heard]>) -> Option<String> {
     Some(text)
 }
 
-fn list(interfaces: &[&Heard], text: impl Fn(&Heard) -> String) -> String {
-    interfaces.iter().map(|interface| text(interface)).collect::<Vec<_>>().join(", ")
+/// `3 queries on eth0, 6 on wlan0`.
+fn list(interfaces: &[&Heard], (one, many): (&str, &str), count: impl Fn(&Heard) -> u64) -> String {
+    let items = interfaces.iter().enumerate().map(|(at, interface)| {
+        let n = count(interface);
+        let noun = match (at, n) {
+            (0, 1) => format!(" {one}"),
+            (0, _) => format!(" {many}"),
+            _ => String::new(),
+        };
+        format!("{n}{noun} on {}", interface.name)
+    });
+    items.collect::<Vec<_>>().join(", ")
 }
 
 fn others(facts: &Facts<'_>) -> Option<String> {
@@ -145,6 +167,14 @@ fn best(listening: &[Multiaddr]) -> Option<Multiaddr> {
         _ => 4,
     };
     listening.iter().min_by_key(rank).cloned()
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
 }
 
 /// What a person is told when somebody else answers than the address says.
@@ -189,7 +219,7 @@ mod tests {
         let mdns = vec![heard("lo", 6, 0, 0), heard("wlan0", 6, 3, 0), heard("eth0", 3, 0, 0)];
         let alone = Alone::new(facts(&all, Some(mdns)));
         let expected = [
-            "· nobody yet. mDNS: sent 3 on eth0, 6 on wlan0, 6 on lo queries; heard 3 on wlan0 other devices, but none runs libp2p.".to_owned(),
+            "· nobody yet. mDNS: sent 3 queries on eth0, 6 on wlan0, 6 on lo; heard 3 other devices on wlan0, but none runs libp2p.".to_owned(),
             "  On the other machine run:  peerage chat kitchen".to_owned(),
             format!("  Different network or mDNS blocked?  peerage chat kitchen --peer /ip4/192.168.1.7/tcp/4001/p2p/{PEER}"),
         ];
@@ -206,7 +236,7 @@ mod tests {
             (facts(&all, Some(vec![])), &["no interface carries multicast"]),
             (
                 facts(&all, Some(vec![heard("eth0", 4, 0, 0)])),
-                &["sent 4 on eth0 queries", "heard nothing from any other"],
+                &["sent 4 queries on eth0; ", "heard nothing from any other"],
             ),
             (facts(&all, Some(vec![broken])), &[" On en0: sending failed: No route to host."]),
             (facts(&all, Some(vec![heard("eth0", 4, 2, 1)])), &["one of them runs libp2p"]),
@@ -227,6 +257,22 @@ mod tests {
                 assert!(alone.message.contains(text), "{}", alone.message);
             }
         }
+    }
+
+    #[test]
+    fn what_to_try_depends_on_who_can_find_us() {
+        let loopback: Vec<Multiaddr> = vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()];
+        let all = listening();
+        let lines = |listening, mdns| Alone::new(facts(listening, mdns)).lines().split_off(1);
+        let address = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}");
+        let with = format!("  In another terminal run:  peerage chat kitchen --peer {address}");
+        assert_eq!(lines(&loopback, None), [with]);
+        let plain = "  In another terminal run:  peerage chat kitchen".to_owned();
+        let blocked = format!("  mDNS blocked?  peerage chat kitchen --peer {address}");
+        assert_eq!(lines(&loopback, Some(vec![])), [plain, blocked]);
+        let command = format!("peerage chat kitchen --peer /ip4/192.168.1.7/tcp/4001/p2p/{PEER}");
+        assert_eq!(lines(&all, None), [format!("  On the other machine run:  {command}")]);
+        assert_eq!(lines(&[], None), ["  On the other machine run:  peerage chat kitchen"]);
     }
 
     #[test]

@@ -156,6 +156,11 @@ impl Drop for Restore {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(before) = &self.before {
+            let now = rustix::termios::tcgetattr(io::stdin());
+            if now.is_ok_and(|now| now.local_modes != before.local_modes) {
+                // A line is being edited: pasting is as it was, and the shell's prompt gets a line of its own.
+                let _ = io::stdout().write_all(b"\x1b[?2004l\r\n");
+            }
             let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Drain, before);
         }
     }

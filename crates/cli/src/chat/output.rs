@@ -317,6 +317,8 @@ mod tests {
                 command: "peerage chat kitchen".into(),
                 command_with_address: None,
                 interfaces: Vec::new(),
+                findable: true,
+                only_here: false,
             }),
         ]
     }

@@ -219,3 +219,49 @@ fn in_line_mode_messages_are_lines_on_stdout_and_everything_else_is_on_stderr() 
     assert!(lines[2].starts_with("+ ana …") && lines[2].contains(" joined   127.0.0.1 · tcp · "), "{aside}");
     assert_eq!(&lines[3..], ["  delivered to 1 of 1"], "{aside}");
 }
+
+#[test]
+fn the_second_ctrl_c_does_not_wait_for_a_goodbye() {
+    let (here, there) = (Home::new(), Home::new());
+    let mut ana = here.chat("ana", &[]);
+    let address = ana.address();
+    let mut ben = there.chat("ben", &["--peer", &address]);
+    ben.wait("joined");
+    ana.signal("-STOP");
+    // More than the buffers of two sockets take, so that the goodbye has to wait for ana.
+    let longest = "z".repeat(65_536);
+    for _ in 0..120 {
+        ben.say(&longest);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    ben.signal("-INT");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    ben.signal("-INT");
+    assert_eq!(ben.ended(), Some(130));
+    ana.signal("-CONT");
+}
+
+#[test]
+fn nobody_reads_any_more_and_it_leaves() {
+    let (here, there) = (Home::new(), Home::new());
+    let mut ana = here.chat("ana", &[]);
+    let address = ana.address();
+    let args = [
+        "chat",
+        "kitchen",
+        "--no-mdns",
+        "--stay",
+        "--json",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+        "--peer",
+        &address,
+    ];
+    let mut command = there.command(&args);
+    let mut ben = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    ana.wait("joined");
+    drop(ben.stdout.take());
+    ana.say("anybody?");
+    assert_eq!(ana.wait("left")["why"], "goodbye");
+    assert_eq!(ben.wait().unwrap().code(), Some(0));
+}
