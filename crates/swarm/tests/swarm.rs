@@ -1,5 +1,6 @@
 //! Whole swarms over the memory transport, with the real noise and yamux.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#[allow(unreachable_pub, reason = "shared by the tests of this binary alone")]
 mod support;
 
 use bytes::Bytes;

@@ -208,7 +208,7 @@ impl NetworkBehaviour for Seen {
         let inbound = on.direction == Direction::Inbound;
         let story = match event {
             StreamEvent::Opened => {
-                if inbound && on.protocol == &"/echo" {
+                if inbound && *on.protocol == *"/echo" {
                     self.open_inbound += 1;
                     self.most_open = self.most_open.max(self.open_inbound);
                 }
@@ -216,7 +216,7 @@ impl NetworkBehaviour for Seen {
             }
             StreamEvent::Message(Text(text)) => {
                 let words = String::from_utf8_lossy(&text).into_owned();
-                if inbound && on.protocol == &"/echo" {
+                if inbound && *on.protocol == *"/echo" {
                     self.outbox.send(on.id, Text(text));
                 }
                 format!("message {words}")
@@ -243,7 +243,7 @@ impl NetworkBehaviour for Seen {
                 self.ended.insert(on.id, end);
                 if inbound {
                     *self.inbound_ended.entry(on.protocol.to_string()).or_default() += 1;
-                    self.open_inbound -= usize::from(on.protocol == &"/echo");
+                    self.open_inbound -= usize::from(*on.protocol == *"/echo");
                 }
                 format!("closed {end:?}")
             }
