@@ -1,4 +1,5 @@
 //! The swarm: the only code that polls. It asks a [`Runtime`] for the outside, and the core what to do.
+mod info;
 mod sources;
 
 use crate::{
@@ -19,6 +20,7 @@ use futures::{
     future::{AbortHandle, Abortable, BoxFuture},
     stream::{BoxStream, FusedStream},
 };
+pub use info::{ConnectionCounters, NetworkInfo};
 use peerage_core::{
     Bound, Code, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, Raw, Role, Runtime, Timer,
     Transport, TransportError, TransportEvent,
@@ -653,61 +655,5 @@ impl<B: NetworkBehaviour> Drop for Swarm<B> {
         for handle in self.under_way.values() {
             handle.abort();
         }
-    }
-}
-
-/// How many peers and connections there are.
-#[derive(Clone, Debug)]
-pub struct NetworkInfo {
-    num_peers: usize,
-    connection_counters: ConnectionCounters,
-}
-impl NetworkInfo {
-    /// Peers there is a connection to.
-    pub fn num_peers(&self) -> usize {
-        self.num_peers
-    }
-    /// Connections by state and direction.
-    pub fn connection_counters(&self) -> &ConnectionCounters {
-        &self.connection_counters
-    }
-}
-
-/// Connections by state and direction.
-#[derive(Clone, Debug)]
-pub struct ConnectionCounters {
-    pending_incoming: u32,
-    pending_outgoing: u32,
-    established_incoming: u32,
-    established_outgoing: u32,
-}
-impl ConnectionCounters {
-    /// All, pending and established.
-    pub fn num_connections(&self) -> u32 {
-        self.num_pending() + self.num_established()
-    }
-    /// Not established yet.
-    pub fn num_pending(&self) -> u32 {
-        self.pending_incoming + self.pending_outgoing
-    }
-    /// Not established yet, to us.
-    pub fn num_pending_incoming(&self) -> u32 {
-        self.pending_incoming
-    }
-    /// Not established yet, from us.
-    pub fn num_pending_outgoing(&self) -> u32 {
-        self.pending_outgoing
-    }
-    /// Established, to us.
-    pub fn num_established_incoming(&self) -> u32 {
-        self.established_incoming
-    }
-    /// Established, from us.
-    pub fn num_established_outgoing(&self) -> u32 {
-        self.established_outgoing
-    }
-    /// Established.
-    pub fn num_established(&self) -> u32 {
-        self.established_incoming + self.established_outgoing
     }
 }
