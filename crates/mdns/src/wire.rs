@@ -34,6 +34,9 @@ const SERVICE: &[u8] = b"\x04_p2p\x04_udp\x05local";
 const LOCAL: &[u8] = b"\x05local";
 /// The longest name, without the zero at its end.
 const NAME_MAX: usize = 254;
+/// Pointers followed in one name; encoders need one or two. Without it a packet of 400 names that share a chain of 2,000
+/// costs 20 ms to read.
+const POINTERS_MAX: usize = 16;
 
 const A: u16 = 1;
 const PTR: u16 = 12;
@@ -160,6 +163,7 @@ impl<'a> Reader<'a> {
         let mut end = None;
         // Every pointer leads to before the last one, so that there are no circles.
         let mut before = self.at;
+        let mut pointers = 0..POINTERS_MAX;
         loop {
             let len = label.u8()?;
             match len & 0xc0 {
@@ -174,6 +178,9 @@ impl<'a> Reader<'a> {
                 0xc0 => {
                     let to = usize::from(u16::from_be_bytes([len & 0x3f, label.u8()?]));
                     end.get_or_insert(label.at);
+                    if pointers.next().is_none() {
+                        return Err(Malformed("a name of more than 16 pointers"));
+                    }
                     if to >= before {
                         return Err(Malformed("a name that does not point backwards"));
                     }

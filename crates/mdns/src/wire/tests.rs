@@ -75,6 +75,7 @@ fn what_is_no_message_is_refused() {
         ("a name that points forward", bytes(&format!("{header} c020 000c 0001 00000000 0000"))),
         ("two names in a circle", bytes(&format!("{header} 0161 c010 0162 c00c 000c 0001 00000000 0000"))),
         ("a label of an unknown kind", bytes(&format!("{header} 40 000c 0001 00000000 0000"))),
+        ("a name of 17 pointers", chain(17)),
         ("a pointer that is cut off", bytes(&format!("{header} c0"))),
         ("a string that is cut off", bytes(&format!("{header} 00 0010 0001 00000000 0002 0561"))),
         ("data longer than the packet", bytes(&format!("{header} 00 0010 0001 00000000 ffff 0161"))),
@@ -85,6 +86,30 @@ fn what_is_no_message_is_refused() {
     for (what, packet) in cases {
         assert!(read(&packet).is_err(), "{what}");
     }
+    assert!(read(&chain(16)).is_ok());
+}
+
+/// Two records of no known kind: in the data of the first, pointers each of which leads to the one before it, down to
+/// the root; the name of the second is the last of them.
+fn chain(pointers: u16) -> Vec<u8> {
+    let start = 12 + 11;
+    // Step n stands at start + 2n.
+    let stairs = (1..pointers).flat_map(|n| (0xc000 | (start + 2 * (n - 1))).to_be_bytes());
+    let data = [vec![0, 0], stairs.collect()].concat();
+    let last = (0xc000 | (start + data.len() as u16 - 2)).to_be_bytes();
+    let tail = bytes("00ff 0001 00000000");
+    let len = (data.len() as u16).to_be_bytes();
+    [
+        bytes("0000 8400 0000 0002 0000 0000"),
+        vec![0],
+        tail.clone(),
+        len.to_vec(),
+        data,
+        last.to_vec(),
+        tail,
+        vec![0, 0],
+    ]
+    .concat()
 }
 
 #[test]
