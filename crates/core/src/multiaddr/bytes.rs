@@ -71,7 +71,11 @@ pub(super) fn is_sound(form: Form, value: &Value<'_>) -> bool {
             Form::Escaped => !text.is_empty(),
             Form::Path => {
                 let path = text.strip_prefix('/').unwrap_or(text);
-                !path.is_empty() && !path.ends_with('/') && !path.contains(char::is_control)
+                // The text of a second slash in front means a path with one.
+                !path.is_empty()
+                    && !path.starts_with('/')
+                    && !path.ends_with('/')
+                    && !path.contains(char::is_control)
             }
             // Names are shown to people: they may not move a terminal's cursor.
             _ => !text.is_empty() && !text.contains(|c: char| c == '/' || c.is_control()),

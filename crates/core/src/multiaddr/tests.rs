@@ -263,6 +263,8 @@ fn an_address_has_a_longest_length() {
     let longer = parts(LENGTH.get() / 3 + 1);
     assert_eq!(Multiaddr::try_from(longer.to_vec()), Err(Error::TooLong { len: longer.len() }));
     assert_eq!(longer.to_string().parse::<Multiaddr>(), Err(Error::TooLong { len: longer.len() }));
+    let wordy = Multiaddr::from_iter(vec![Protocol::P2pWebSocketStar; LENGTH.get() / 2]);
+    assert_eq!(wordy.to_string().parse::<Multiaddr>(), Ok(wordy));
     assert!("/tcp/1".repeat(1 << 20).parse::<Multiaddr>().is_err());
 }
 

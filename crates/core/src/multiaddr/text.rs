@@ -10,12 +10,12 @@ use std::borrow::Cow;
 
 /// Reads a whole address, into its bytes.
 pub(super) fn parse(text: &str) -> Result<Vec<u8>, Error> {
-    // An escaped byte takes three, and a name of its own at most as much again.
-    if text.len() > LENGTH.get().saturating_mul(4) {
+    // Nothing takes more room than `/p2p-websocket-star`, which is two bytes.
+    if text.len() > LENGTH.get().saturating_mul(10) {
         return Err(Error::TooLong { len: text.len() });
     }
     let mut parts = Parts { text, at: 0 };
-    let mut out = Vec::with_capacity(text.len());
+    let mut out = Vec::with_capacity(text.len().min(LENGTH.get()));
     let mut before = None;
     match parts.next() {
         None | Some((_, "")) => {}
