@@ -1,0 +1,99 @@
+//! The record layer of Noise: what was sealed comes out in order, and nothing else, and nothing behind a forgery.
+#[path = "input.rs"]
+mod input;
+
+use bytes::BytesMut;
+use input::{Input, pieces};
+use peerage_core::{Records, Role, Secured, Security as _, SecurityError};
+use peerage_identity::Keypair;
+use peerage_noise::Config;
+use std::sync::OnceLock;
+
+pub(crate) fn run(data: &[u8]) {
+    let mut input = Input(data);
+    let size = usize::from(input.u16());
+    let (mut one, mut other) = pair();
+    let mut sealed = BytesMut::new();
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    let mut forged = false;
+    let mut left = 256 << 10;
+    while !input.is_empty() {
+        match input.byte() % 4 {
+            0 => {
+                let len = usize::from(input.byte());
+                texts.push(input.take(len).to_vec());
+                seal(&mut *one, &mut sealed, &texts[texts.len() - 1]);
+            }
+            1 => {
+                let len = usize::from(input.u16()).min(one.layout().2).min(left);
+                left -= len;
+                texts.push(vec![7; len]);
+                seal(&mut *one, &mut sealed, &texts[texts.len() - 1]);
+            }
+            2 if !sealed.is_empty() => {
+                let at = input.below(sealed.len());
+                sealed[at] ^= 1 << (input.byte() % 8);
+                forged = true;
+            }
+            _ => {
+                let len = usize::from(input.byte());
+                let bytes = input.take(len);
+                sealed.extend_from_slice(bytes);
+                forged |= !bytes.is_empty();
+            }
+        }
+    }
+    open(&mut *other, &sealed, size, &texts, forged);
+}
+
+fn seal(one: &mut dyn Records, sealed: &mut BytesMut, text: &[u8]) {
+    let from = sealed.len();
+    sealed.resize(from + one.layout().0, 0);
+    sealed.extend_from_slice(text);
+    assert_eq!(one.seal(sealed, from), Ok(()));
+}
+
+fn open(other: &mut dyn Records, sealed: &[u8], size: usize, texts: &[Vec<u8>], forged: bool) {
+    let (mut unread, mut reply) = (BytesMut::new(), BytesMut::new());
+    let mut expected = texts.iter();
+    let mut failed = false;
+    for piece in pieces(sealed, size) {
+        unread.extend_from_slice(piece);
+        loop {
+            match other.open(&mut unread, &mut reply) {
+                Ok(Some(text)) => {
+                    assert!(!failed, "nothing is opened behind a forgery");
+                    assert_eq!(Some(&text[..]), expected.next().map(Vec::as_slice));
+                }
+                Ok(None) => break assert!(unread.len() < (64 << 10) + 2),
+                Err(error) => {
+                    assert!(failed || error == SecurityError::Forged);
+                    failed = true;
+                    break;
+                }
+            }
+        }
+    }
+    assert!(reply.is_empty());
+    if !forged {
+        assert!(!failed && unread.is_empty() && expected.next().is_none());
+    }
+}
+
+fn pair() -> (Box<dyn Records>, Box<dyn Records>) {
+    static CONFIG: OnceLock<Option<Config>> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| Config::new(&Keypair::generate_ed25519()).ok());
+    let Some(config) = config else { panic!("there is no configuration") };
+    let mut dialer = config.handshake(Role::Dialer, None, &[]);
+    let mut listener = config.handshake(Role::Listener, None, &[]);
+    let (mut there, mut back) = (BytesMut::new(), BytesMut::new());
+    let mut ends: [Option<Secured>; 2] = [None, None];
+    for _ in 0..2 {
+        if ends[0].is_none() {
+            ends[0] = dialer.step(&mut back, &mut there).unwrap_or_default();
+        }
+        ends[1] = listener.step(&mut there, &mut back).unwrap_or_default();
+    }
+    let [Some(dialer), Some(listener)] = ends else { panic!("two of ours do not understand one another") };
+    (dialer.records, listener.records)
+}
