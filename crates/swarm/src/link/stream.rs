@@ -487,17 +487,7 @@ impl LinkStream {
     ) -> Result<(), InvalidMessage> {
         let Some(id) = self.id else { return Ok(()) };
         loop {
-            if let Some(pipe) = &mut self.pipe {
-                let before = self.send.len();
-                pipe.take_written(&mut self.send);
-                self.encoded += (self.send.len() - before) as u64;
-                if matches!(
-                    pipe.application(),
-                    Application::Holds { closed: true } | Application::Dropped { closed: true }
-                ) {
-                    self.finish();
-                }
-            } else if let (Some(slot), Some(name)) = (self.slot, &self.name) {
+            if let (Some(slot), Some(name)) = (self.slot, &self.name) {
                 let on = about.on(id, self.direction, name);
                 if self.report_at == usize::MAX {
                     self.report_at = messages.settings(slot).map_or(0, |settings| settings.max_queued / 8);
@@ -507,6 +497,23 @@ impl LinkStream {
                     let Some(sent) = messages.encode(slot, &on, &mut self.send) else { break };
                     self.encoded += (self.send.len() - before) as u64;
                     self.sent.push_back((self.encoded, sent?));
+                }
+            }
+            // What was sent before the stream was taken out goes first, and no more is taken from the application than
+            // the muxer is likely to take from us.
+            if self.send.len() < AHEAD
+                && let Some(pipe) = &mut self.pipe
+            {
+                // Asked before: what it writes in between is not its last.
+                let application = pipe.application();
+                let before = self.send.len();
+                pipe.take_written(&mut self.send);
+                self.encoded += (self.send.len() - before) as u64;
+                if matches!(
+                    application,
+                    Application::Holds { closed: true } | Application::Dropped { closed: true }
+                ) {
+                    self.finish();
                 }
             }
             if self.send.len() < AHEAD || self.write(streams) == 0 {
