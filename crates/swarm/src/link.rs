@@ -28,6 +28,13 @@ pub(crate) const WAITING: Bound = Bound {
     unit: "streams",
     policy: "reset: one more than may wait for `max_inbound`",
 };
+/// Answers that a protocol gave by itself and that wait to be encoded.
+pub(crate) const ANSWERS: Bound = Bound {
+    name: "swarm.link.answers",
+    default: 16,
+    unit: "messages per stream",
+    policy: "wait: decoding stops, so that the stream's window shuts",
+};
 /// How long a stream may take to agree on a name.
 pub(crate) const NEGOTIATION: Bound =
     Bound { name: "swarm.link.negotiation", default: 10, unit: "seconds", policy: "reset: the stream" };

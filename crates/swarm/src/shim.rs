@@ -129,6 +129,8 @@ pub(crate) trait Messages: Send {
         on: &StreamRef<'_>,
         to: &mut FrameWriter,
     ) -> Option<Result<Sent, InvalidMessage>>;
+    /// How many answers to its peer wait for the stream.
+    fn answers(&self, slot: Slot, id: StreamId) -> usize;
     /// Whether messages wait for the stream.
     fn waiting(&self, id: StreamId) -> bool;
     /// Drops what waits for the stream.
@@ -334,6 +336,10 @@ impl<M: Send + 'static> Messages for Shim<M> {
         let served = self.protocols.get(slot)?;
         let codec = served.protocol.codec.as_ref()?;
         Some(codec.encode(on, message, to).map(|()| sent))
+    }
+    fn answers(&self, slot: Slot, id: StreamId) -> usize {
+        let answers = self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some());
+        self.outgoing.get(&id).filter(|_| answers).map_or(0, VecDeque::len)
     }
     fn waiting(&self, id: StreamId) -> bool {
         self.outgoing.contains_key(&id)

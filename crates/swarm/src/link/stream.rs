@@ -1,5 +1,5 @@
 //! One stream of a link, from the first byte of its negotiation to its end.
-use super::About;
+use super::{ANSWERS, About};
 use crate::{
     Direction, Offer, Receipt, StreamError, StreamId,
     shim::{LinkEvent, Messages, Progress, Replied, Sent, Slot},
@@ -33,6 +33,8 @@ pub(super) struct LinkStream {
     recv_done: bool,
     pub(super) paused: bool,
     pub(super) starved: bool,
+    /// Stopped decoding because too many answers wait.
+    choked: bool,
     /// What comes is not the protocol's.
     last: bool,
 
@@ -118,6 +120,7 @@ impl LinkStream {
             recv_done: false,
             paused: false,
             starved: false,
+            choked: false,
             last: false,
             send: FrameWriter::default(),
             encoded: 0,
@@ -365,18 +368,24 @@ impl LinkStream {
         messages: &mut dyn Messages,
         confirm: &mut Vec<(StreamId, Receipt)>,
     ) -> Option<End> {
-        self.starved = false;
         let open = matches!(self.phase, Phase::Open);
         let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
-        if open && let Err(why) = self.read(about, streams, messages) {
-            streams.reset(self.key, Code::PROTOCOL_VIOLATION);
-            return Some(End::Invalid(why));
-        }
-        if (open || lazy)
-            && let Err(why) = self.encode(about, streams, messages)
-        {
-            streams.reset(self.key, Code::NONE);
-            return Some(End::Invalid(why));
+        loop {
+            (self.starved, self.choked) = (false, false);
+            if open && let Err(why) = self.read(about, streams, messages) {
+                streams.reset(self.key, Code::PROTOCOL_VIOLATION);
+                return Some(End::Invalid(why));
+            }
+            if (open || lazy)
+                && let Err(why) = self.encode(about, streams, messages)
+            {
+                streams.reset(self.key, Code::NONE);
+                return Some(End::Invalid(why));
+            }
+            // `Writable` follows as long as answers wait.
+            if !self.choked || self.id.is_none_or(|id| messages.waiting(id)) {
+                break;
+            }
         }
         self.write(streams);
         self.report(messages, confirm);
@@ -417,6 +426,10 @@ impl LinkStream {
             }
             if !messages.has_room(slot) {
                 self.starved = true;
+                break;
+            }
+            if messages.answers(slot, id) >= ANSWERS.get() {
+                self.choked = true;
                 break;
             }
             let before = self.recv.len();
