@@ -107,7 +107,8 @@ pub(crate) trait Messages: Send {
     fn inbound_id(&self, slot: Slot, seq: u64) -> StreamId;
     /// How its streams are treated.
     fn settings(&self, slot: Slot) -> Option<Settings>;
-    /// Whether one more message may go to the core. Protocols that answer by themselves always may.
+    /// Whether one more message may go to the core. Protocols that answer by themselves may go on without room, until
+    /// they pass a message on.
     fn has_room(&self, slot: Slot) -> bool;
     /// What the protocol answers to a stream being opened.
     fn opened(&mut self, slot: Slot, asked: &Asked<'_>) -> Replied;
@@ -224,6 +225,8 @@ pub(crate) struct Shim<M> {
     pub(crate) to_core: VecDeque<ToCore<M>>,
     /// What may still be decoded for the core: messages and bytes.
     room: (usize, usize),
+    /// One message too many was decoded, because its protocol might have answered it.
+    overdrawn: bool,
     /// What was since `room` was set.
     pub(crate) decoded_bytes: usize,
 }
@@ -235,6 +238,7 @@ impl<M: Send + 'static> Shim<M> {
             outgoing: BTreeMap::new(),
             to_core: VecDeque::new(),
             room: (0, 0),
+            overdrawn: false,
             decoded_bytes: 0,
         }
     }
@@ -244,6 +248,7 @@ impl<M: Send + 'static> Shim<M> {
     /// How many messages and bytes the core still takes.
     pub(crate) fn set_room(&mut self, messages: usize, bytes: usize) {
         self.room = (messages, bytes);
+        self.overdrawn &= messages == 0 || bytes == 0;
         self.decoded_bytes = 0;
     }
     pub(crate) fn send(&mut self, on: StreamId, message: M, receipt: Option<Receipt>, counted: usize) {
@@ -286,7 +291,7 @@ impl<M: Send + 'static> Messages for Shim<M> {
     fn has_room(&self, slot: Slot) -> bool {
         let (messages, bytes) = self.room;
         (messages > 0 && bytes > 0)
-            || self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some())
+            || !self.overdrawn && self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some())
     }
     fn opened(&mut self, slot: Slot, asked: &Asked<'_>) -> Replied {
         self.reply(slot, asked, None).0
@@ -317,6 +322,7 @@ impl<M: Send + 'static> Messages for Shim<M> {
             message
         };
         let size = before.saturating_sub(from.len());
+        self.overdrawn |= self.room.0 == 0 || self.room.1 == 0;
         self.room = (self.room.0.saturating_sub(1), self.room.1.saturating_sub(size));
         self.decoded_bytes += size;
         self.to_core.push_back(ToCore::Message(asked.on.id, message));
