@@ -263,6 +263,9 @@ impl LinkStream {
                         let end = self.recv_end.then_some(End::Reset(Code::NEGOTIATION_FAILED));
                         self.settle(streams);
                         self.put(&output);
+                        if end.is_some() {
+                            streams.reset(self.key, Code::NEGOTIATION_FAILED); // Our side of it is open.
+                        }
                         return end;
                     }
                     Ok(Some(agreed)) => {
