@@ -347,7 +347,7 @@ impl Link {
     fn drive(&mut self, key: Key, streams: &mut dyn Streams, messages: &mut dyn Messages) {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let was_negotiating = stream.is_negotiating();
-        let mut end = stream.negotiate(&self.about, streams, messages);
+        let mut end = stream.negotiate(streams, messages, self.application.as_ref());
         if was_negotiating && !stream.is_negotiating() && stream.is_inbound() && end.is_none() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
             end = self.accept(key, streams, messages);

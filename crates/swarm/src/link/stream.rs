@@ -251,9 +251,9 @@ impl LinkStream {
     /// Agrees on a name, as far as what has arrived allows.
     pub(super) fn negotiate(
         &mut self,
-        about: &About,
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
+        waker: Option<&Waker>,
     ) -> Option<End> {
         let mut output = BytesMut::new();
         let rest = match &mut self.phase {
@@ -281,7 +281,7 @@ impl LinkStream {
                         }
                         self.name = Some(name);
                         if self.wants_raw
-                            && let Some(raw) = self.detach(None)
+                            && let Some(raw) = self.detach(waker)
                             && let Some(id) = self.id
                         {
                             messages.tell(id, LinkEvent::Detached(raw));
@@ -328,7 +328,6 @@ impl LinkStream {
             }
             Phase::Held { .. } | Phase::Open => return None,
         };
-        let _ = about;
         let negotiation = self.owed.saturating_sub(rest.len());
         self.owed = rest.len();
         streams.consumed(self.key, negotiation);
