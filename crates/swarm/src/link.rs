@@ -100,6 +100,7 @@ struct Opening {
     offer: Offer,
     raw: bool,
     finish: bool,
+    stop: Option<Code>,
     paused: bool,
 }
 
@@ -175,7 +176,7 @@ impl Link {
     ) {
         let id = match command {
             LinkCommand::Open { id, offer, raw } => {
-                self.opening.push_back(Opening { id, offer, raw, finish: false, paused: false });
+                self.opening.push_back(Opening { id, offer, raw, finish: false, stop: None, paused: false });
                 return self.open_waiting(streams, messages, now);
             }
             LinkCommand::Close(code) => return streams.close(code),
@@ -192,10 +193,7 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         match command {
             LinkCommand::Finish(_) => stream.finish(),
-            LinkCommand::Stop(_, code) => {
-                streams.stop(key, code);
-                stream.stop();
-            }
+            LinkCommand::Stop(_, code) => stream.stop(code, streams),
             LinkCommand::Reset(_, code) => {
                 streams.reset(key, code);
                 return self.end(key, End::Cancelled(code), streams, messages);
@@ -217,6 +215,7 @@ impl Link {
         let Some(at) = self.opening.iter().position(|opening| opening.id == id) else { return };
         match (command, self.opening.get_mut(at)) {
             (LinkCommand::Finish(_), Some(opening)) => opening.finish = true,
+            (LinkCommand::Stop(_, code), Some(opening)) => opening.stop = Some(*code),
             (LinkCommand::Pause(_), Some(opening)) => opening.paused = true,
             (LinkCommand::Resume(_), Some(opening)) => opening.paused = false,
             (LinkCommand::Detach(_), Some(opening)) => opening.raw = true,
@@ -232,12 +231,15 @@ impl Link {
     fn open_waiting(&mut self, streams: &mut dyn Streams, messages: &mut dyn Messages, now: Instant) {
         while !self.opening.is_empty() {
             let Some(key) = streams.open() else { return };
-            let Some(Opening { id, offer, raw, finish, paused }) = self.opening.pop_front() else { return };
+            let Some(Opening { id, offer, raw, finish, stop, paused }) = self.opening.pop_front() else { return };
             let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
             let mut stream = LinkStream::outbound(key, id, offer, slots, raw);
             stream.paused = paused;
             if finish {
                 stream.finish();
+            }
+            if let Some(code) = stop {
+                stream.stop(code, streams);
             }
             if let Some(raw) = stream.detach_early(self.application.as_ref()) {
                 messages.tell(id, LinkEvent::Detached(raw));

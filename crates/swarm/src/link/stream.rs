@@ -31,6 +31,8 @@ pub(super) struct LinkStream {
     held: Option<Permit>,
     /// `Finished` was told, or we asked the peer to stop.
     recv_done: bool,
+    /// We will, once the name is agreed on.
+    stopping: Option<Code>,
     pub(super) paused: bool,
     pub(super) starved: bool,
     /// Stopped decoding because too many answers wait.
@@ -118,6 +120,7 @@ impl LinkStream {
             recv_end: false,
             held: None,
             recv_done: false,
+            stopping: None,
             paused: false,
             starved: false,
             choked: false,
@@ -204,8 +207,15 @@ impl LinkStream {
             self.finish = Finish::Asked;
         }
     }
-    pub(super) fn stop(&mut self) {
+    /// Reads no more; while the name is not agreed on, the answer is still read.
+    pub(super) fn stop(&mut self, code: Code, streams: &mut dyn Streams) {
+        if self.is_negotiating() {
+            self.stopping = Some(code);
+            return;
+        }
+        streams.stop(self.key, code);
         self.recv_done = true;
+        self.held = None;
         self.recv = RecvBuf::default();
         self.owed = 0;
     }
@@ -332,6 +342,9 @@ impl LinkStream {
         self.owed = rest.len();
         streams.consumed(self.key, negotiation);
         self.recv.push(rest);
+        if let Some(code) = self.stopping.take() {
+            self.stop(code, streams);
+        }
         None
     }
 
@@ -576,8 +589,7 @@ impl LinkStream {
                 return Some(End::Cancelled(Code::NONE));
             }
             if !self.recv_done {
-                streams.stop(self.key, Code::NONE);
-                self.stop();
+                self.stop(Code::NONE, streams);
             }
         }
         // A receipt that is still under way keeps a stream that ended well.
