@@ -413,9 +413,6 @@ impl LinkStream {
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
     ) -> Result<(), InvalidMessage> {
-        if self.recv_done {
-            return Ok(());
-        }
         if let Some(pipe) = &mut self.pipe {
             let len = self.recv.len();
             if let Some(bytes) = self.recv.take(len).filter(|bytes| !bytes.is_empty()) {
@@ -424,10 +421,13 @@ impl LinkStream {
             let consumed = pipe.take_consumed().min(self.owed);
             self.owed -= consumed;
             streams.consumed(self.key, consumed);
-            if self.recv_end {
+            if self.recv_end && !self.recv_done {
                 pipe.end(Ok(()));
                 self.recv_done = true;
             }
+            return Ok(());
+        }
+        if self.recv_done {
             return Ok(());
         }
         let (Some(id), Some(slot), Some(name)) = (self.id, self.slot, self.name.clone()) else {
@@ -592,8 +592,11 @@ impl LinkStream {
                 self.stop(Code::NONE, streams);
             }
         }
-        // A receipt that is still under way keeps a stream that ended well.
-        let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0;
+        // A receipt that is still under way keeps a stream that ended well; so do bytes the application has not read,
+        // which are charged as long as the stream is there.
+        let held = self.pipe.as_ref().map(StreamHalf::application);
+        let unread = self.owed > 0 && matches!(held, Some(Application::Holds { .. }));
+        let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0 && !unread;
         (done && matches!(self.phase, Phase::Open)).then_some(End::Well)
     }
 
