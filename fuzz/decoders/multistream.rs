@@ -75,7 +75,7 @@ fn listen(data: &[u8], size: usize) -> Outcome {
 fn both(data: &[u8], size: usize) {
     let names: Vec<String> =
         String::from_utf8_lossy(data).split('\n').map(str::to_owned).filter(|name| name != "na").collect();
-    let speaks = |name: &str| name.len() % 3 == 0;
+    let speaks = |name: &str| name.len().is_multiple_of(3);
     let can_be_offered = |name: &&String| !name.is_empty() && name.len() < 1024;
     let expected = names.iter().take(64).filter(can_be_offered).find(|name| speaks(name)).cloned();
 

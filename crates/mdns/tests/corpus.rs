@@ -1,4 +1,5 @@
 //! The corpora of the fuzzer, as plain tests.
+#![allow(clippy::duplicate_mod, reason = "each decoder brings what it reads its input with")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[path = "../../../fuzz/corpus.rs"]

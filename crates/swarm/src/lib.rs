@@ -69,6 +69,7 @@ pub use upgrade::Upgrades;
 pub const BOUNDS: &[Bound] = &[
     link::NEGOTIATING,
     link::WAITING,
+    link::ANSWERS,
     link::NEGOTIATION,
     task::MAILBOX,
     task::MAILBOX_BYTES,

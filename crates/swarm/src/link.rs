@@ -28,6 +28,13 @@ pub(crate) const WAITING: Bound = Bound {
     unit: "streams",
     policy: "reset: one more than may wait for `max_inbound`",
 };
+/// Answers that a protocol gave by itself and that wait to be encoded.
+pub(crate) const ANSWERS: Bound = Bound {
+    name: "swarm.link.answers",
+    default: 16,
+    unit: "messages per stream",
+    policy: "wait: decoding stops, so that the stream's window shuts",
+};
 /// How long a stream may take to agree on a name.
 pub(crate) const NEGOTIATION: Bound =
     Bound { name: "swarm.link.negotiation", default: 10, unit: "seconds", policy: "reset: the stream" };
@@ -93,6 +100,7 @@ struct Opening {
     offer: Offer,
     raw: bool,
     finish: bool,
+    stop: Option<Code>,
     paused: bool,
 }
 
@@ -168,7 +176,7 @@ impl Link {
     ) {
         let id = match command {
             LinkCommand::Open { id, offer, raw } => {
-                self.opening.push_back(Opening { id, offer, raw, finish: false, paused: false });
+                self.opening.push_back(Opening { id, offer, raw, finish: false, stop: None, paused: false });
                 return self.open_waiting(streams, messages, now);
             }
             LinkCommand::Close(code) => return streams.close(code),
@@ -185,10 +193,7 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         match command {
             LinkCommand::Finish(_) => stream.finish(),
-            LinkCommand::Stop(_, code) => {
-                streams.stop(key, code);
-                stream.stop();
-            }
+            LinkCommand::Stop(_, code) => stream.stop(code, streams),
             LinkCommand::Reset(_, code) => {
                 streams.reset(key, code);
                 return self.end(key, End::Cancelled(code), streams, messages);
@@ -210,6 +215,7 @@ impl Link {
         let Some(at) = self.opening.iter().position(|opening| opening.id == id) else { return };
         match (command, self.opening.get_mut(at)) {
             (LinkCommand::Finish(_), Some(opening)) => opening.finish = true,
+            (LinkCommand::Stop(_, code), Some(opening)) => opening.stop = Some(*code),
             (LinkCommand::Pause(_), Some(opening)) => opening.paused = true,
             (LinkCommand::Resume(_), Some(opening)) => opening.paused = false,
             (LinkCommand::Detach(_), Some(opening)) => opening.raw = true,
@@ -225,12 +231,17 @@ impl Link {
     fn open_waiting(&mut self, streams: &mut dyn Streams, messages: &mut dyn Messages, now: Instant) {
         while !self.opening.is_empty() {
             let Some(key) = streams.open() else { return };
-            let Some(Opening { id, offer, raw, finish, paused }) = self.opening.pop_front() else { return };
+            let Some(Opening { id, offer, raw, finish, stop, paused }) = self.opening.pop_front() else {
+                return;
+            };
             let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
             let mut stream = LinkStream::outbound(key, id, offer, slots, raw);
             stream.paused = paused;
             if finish {
                 stream.finish();
+            }
+            if let Some(code) = stop {
+                stream.stop(code, streams);
             }
             if let Some(raw) = stream.detach_early(self.application.as_ref()) {
                 messages.tell(id, LinkEvent::Detached(raw));
@@ -340,7 +351,7 @@ impl Link {
     fn drive(&mut self, key: Key, streams: &mut dyn Streams, messages: &mut dyn Messages) {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let was_negotiating = stream.is_negotiating();
-        let mut end = stream.negotiate(&self.about, streams, messages);
+        let mut end = stream.negotiate(streams, messages, self.application.as_ref());
         if was_negotiating && !stream.is_negotiating() && stream.is_inbound() && end.is_none() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
             end = self.accept(key, streams, messages);

@@ -107,7 +107,8 @@ pub(crate) trait Messages: Send {
     fn inbound_id(&self, slot: Slot, seq: u64) -> StreamId;
     /// How its streams are treated.
     fn settings(&self, slot: Slot) -> Option<Settings>;
-    /// Whether one more message may go to the core. Protocols that answer by themselves always may.
+    /// Whether one more message may go to the core. Protocols that answer by themselves may go on without room, until
+    /// they pass a message on.
     fn has_room(&self, slot: Slot) -> bool;
     /// What the protocol answers to a stream being opened.
     fn opened(&mut self, slot: Slot, asked: &Asked<'_>) -> Replied;
@@ -129,6 +130,8 @@ pub(crate) trait Messages: Send {
         on: &StreamRef<'_>,
         to: &mut FrameWriter,
     ) -> Option<Result<Sent, InvalidMessage>>;
+    /// How many answers to its peer wait for the stream.
+    fn answers(&self, slot: Slot, id: StreamId) -> usize;
     /// Whether messages wait for the stream.
     fn waiting(&self, id: StreamId) -> bool;
     /// Drops what waits for the stream.
@@ -222,6 +225,8 @@ pub(crate) struct Shim<M> {
     pub(crate) to_core: VecDeque<ToCore<M>>,
     /// What may still be decoded for the core: messages and bytes.
     room: (usize, usize),
+    /// One message too many was decoded, because its protocol might have answered it.
+    overdrawn: bool,
     /// What was since `room` was set.
     pub(crate) decoded_bytes: usize,
 }
@@ -233,6 +238,7 @@ impl<M: Send + 'static> Shim<M> {
             outgoing: BTreeMap::new(),
             to_core: VecDeque::new(),
             room: (0, 0),
+            overdrawn: false,
             decoded_bytes: 0,
         }
     }
@@ -242,6 +248,7 @@ impl<M: Send + 'static> Shim<M> {
     /// How many messages and bytes the core still takes.
     pub(crate) fn set_room(&mut self, messages: usize, bytes: usize) {
         self.room = (messages, bytes);
+        self.overdrawn &= messages == 0 || bytes == 0;
         self.decoded_bytes = 0;
     }
     pub(crate) fn send(&mut self, on: StreamId, message: M, receipt: Option<Receipt>, counted: usize) {
@@ -284,7 +291,8 @@ impl<M: Send + 'static> Messages for Shim<M> {
     fn has_room(&self, slot: Slot) -> bool {
         let (messages, bytes) = self.room;
         (messages > 0 && bytes > 0)
-            || self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some())
+            || !self.overdrawn
+                && self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some())
     }
     fn opened(&mut self, slot: Slot, asked: &Asked<'_>) -> Replied {
         self.reply(slot, asked, None).0
@@ -315,6 +323,7 @@ impl<M: Send + 'static> Messages for Shim<M> {
             message
         };
         let size = before.saturating_sub(from.len());
+        self.overdrawn |= self.room.0 == 0 || self.room.1 == 0;
         self.room = (self.room.0.saturating_sub(1), self.room.1.saturating_sub(size));
         self.decoded_bytes += size;
         self.to_core.push_back(ToCore::Message(asked.on.id, message));
@@ -334,6 +343,10 @@ impl<M: Send + 'static> Messages for Shim<M> {
         let served = self.protocols.get(slot)?;
         let codec = served.protocol.codec.as_ref()?;
         Some(codec.encode(on, message, to).map(|()| sent))
+    }
+    fn answers(&self, slot: Slot, id: StreamId) -> usize {
+        let answers = self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some());
+        self.outgoing.get(&id).filter(|_| answers).map_or(0, VecDeque::len)
     }
     fn waiting(&self, id: StreamId) -> bool {
         self.outgoing.contains_key(&id)

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
+    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
 };
@@ -72,7 +73,9 @@ impl<M: Send + 'static> Sources<M> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(SourceId, SourceEvent<M>)> {
         let after: Vec<SourceId> = match self.last {
             Some(last) => {
-                self.all.range(last..).skip(1).chain(self.all.range(..=last)).map(|(id, _)| *id).collect()
+                // It may be gone: whoever comes after it is not to be passed over.
+                let behind = self.all.range((Bound::Excluded(last), Bound::Unbounded));
+                behind.chain(self.all.range(..=last)).map(|(id, _)| *id).collect()
             }
             None => self.all.keys().copied().collect(),
         };

@@ -1,5 +1,5 @@
 //! One stream of a link, from the first byte of its negotiation to its end.
-use super::About;
+use super::{ANSWERS, About};
 use crate::{
     Direction, Offer, Receipt, StreamError, StreamId,
     shim::{LinkEvent, Messages, Progress, Replied, Sent, Slot},
@@ -31,8 +31,12 @@ pub(super) struct LinkStream {
     held: Option<Permit>,
     /// `Finished` was told, or we asked the peer to stop.
     recv_done: bool,
+    /// We will, once the name is agreed on.
+    stopping: Option<Code>,
     pub(super) paused: bool,
     pub(super) starved: bool,
+    /// Stopped decoding because too many answers wait.
+    choked: bool,
     /// What comes is not the protocol's.
     last: bool,
 
@@ -116,8 +120,10 @@ impl LinkStream {
             recv_end: false,
             held: None,
             recv_done: false,
+            stopping: None,
             paused: false,
             starved: false,
+            choked: false,
             last: false,
             send: FrameWriter::default(),
             encoded: 0,
@@ -201,8 +207,15 @@ impl LinkStream {
             self.finish = Finish::Asked;
         }
     }
-    pub(super) fn stop(&mut self) {
+    /// Reads no more; while the name is not agreed on, the answer is still read.
+    pub(super) fn stop(&mut self, code: Code, streams: &mut dyn Streams) {
+        if self.is_negotiating() {
+            self.stopping = Some(code);
+            return;
+        }
+        streams.stop(self.key, code);
         self.recv_done = true;
+        self.held = None;
         self.recv = RecvBuf::default();
         self.owed = 0;
     }
@@ -248,9 +261,9 @@ impl LinkStream {
     /// Agrees on a name, as far as what has arrived allows.
     pub(super) fn negotiate(
         &mut self,
-        about: &About,
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
+        waker: Option<&Waker>,
     ) -> Option<End> {
         let mut output = BytesMut::new();
         let rest = match &mut self.phase {
@@ -260,6 +273,9 @@ impl LinkStream {
                         let end = self.recv_end.then_some(End::Reset(Code::NEGOTIATION_FAILED));
                         self.settle(streams);
                         self.put(&output);
+                        if end.is_some() {
+                            streams.reset(self.key, Code::NEGOTIATION_FAILED); // Our side of it is open.
+                        }
                         return end;
                     }
                     Ok(Some(agreed)) => {
@@ -275,7 +291,7 @@ impl LinkStream {
                         }
                         self.name = Some(name);
                         if self.wants_raw
-                            && let Some(raw) = self.detach(None)
+                            && let Some(raw) = self.detach(waker)
                             && let Some(id) = self.id
                         {
                             messages.tell(id, LinkEvent::Detached(raw));
@@ -322,11 +338,13 @@ impl LinkStream {
             }
             Phase::Held { .. } | Phase::Open => return None,
         };
-        let _ = about;
         let negotiation = self.owed.saturating_sub(rest.len());
         self.owed = rest.len();
         streams.consumed(self.key, negotiation);
         self.recv.push(rest);
+        if let Some(code) = self.stopping.take() {
+            self.stop(code, streams);
+        }
         None
     }
 
@@ -365,18 +383,24 @@ impl LinkStream {
         messages: &mut dyn Messages,
         confirm: &mut Vec<(StreamId, Receipt)>,
     ) -> Option<End> {
-        self.starved = false;
         let open = matches!(self.phase, Phase::Open);
         let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
-        if open && let Err(why) = self.read(about, streams, messages) {
-            streams.reset(self.key, Code::PROTOCOL_VIOLATION);
-            return Some(End::Invalid(why));
-        }
-        if (open || lazy)
-            && let Err(why) = self.encode(about, streams, messages)
-        {
-            streams.reset(self.key, Code::NONE);
-            return Some(End::Invalid(why));
+        loop {
+            (self.starved, self.choked) = (false, false);
+            if open && let Err(why) = self.read(about, streams, messages) {
+                streams.reset(self.key, Code::PROTOCOL_VIOLATION);
+                return Some(End::Invalid(why));
+            }
+            if (open || lazy)
+                && let Err(why) = self.encode(about, streams, messages)
+            {
+                streams.reset(self.key, Code::NONE);
+                return Some(End::Invalid(why));
+            }
+            // `Writable` follows as long as answers wait.
+            if !self.choked || self.id.is_none_or(|id| messages.waiting(id)) {
+                break;
+            }
         }
         self.write(streams);
         self.report(messages, confirm);
@@ -389,9 +413,6 @@ impl LinkStream {
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
     ) -> Result<(), InvalidMessage> {
-        if self.recv_done {
-            return Ok(());
-        }
         if let Some(pipe) = &mut self.pipe {
             let len = self.recv.len();
             if let Some(bytes) = self.recv.take(len).filter(|bytes| !bytes.is_empty()) {
@@ -400,10 +421,13 @@ impl LinkStream {
             let consumed = pipe.take_consumed().min(self.owed);
             self.owed -= consumed;
             streams.consumed(self.key, consumed);
-            if self.recv_end {
+            if self.recv_end && !self.recv_done {
                 pipe.end(Ok(()));
                 self.recv_done = true;
             }
+            return Ok(());
+        }
+        if self.recv_done {
             return Ok(());
         }
         let (Some(id), Some(slot), Some(name)) = (self.id, self.slot, self.name.clone()) else {
@@ -417,6 +441,10 @@ impl LinkStream {
             }
             if !messages.has_room(slot) {
                 self.starved = true;
+                break;
+            }
+            if messages.answers(slot, id) >= ANSWERS.get() {
+                self.choked = true;
                 break;
             }
             let before = self.recv.len();
@@ -487,17 +515,7 @@ impl LinkStream {
     ) -> Result<(), InvalidMessage> {
         let Some(id) = self.id else { return Ok(()) };
         loop {
-            if let Some(pipe) = &mut self.pipe {
-                let before = self.send.len();
-                pipe.take_written(&mut self.send);
-                self.encoded += (self.send.len() - before) as u64;
-                if matches!(
-                    pipe.application(),
-                    Application::Holds { closed: true } | Application::Dropped { closed: true }
-                ) {
-                    self.finish();
-                }
-            } else if let (Some(slot), Some(name)) = (self.slot, &self.name) {
+            if let (Some(slot), Some(name)) = (self.slot, &self.name) {
                 let on = about.on(id, self.direction, name);
                 if self.report_at == usize::MAX {
                     self.report_at = messages.settings(slot).map_or(0, |settings| settings.max_queued / 8);
@@ -507,6 +525,23 @@ impl LinkStream {
                     let Some(sent) = messages.encode(slot, &on, &mut self.send) else { break };
                     self.encoded += (self.send.len() - before) as u64;
                     self.sent.push_back((self.encoded, sent?));
+                }
+            }
+            // What was sent before the stream was taken out goes first, and no more is taken from the application than
+            // the muxer is likely to take from us.
+            if self.send.len() < AHEAD
+                && let Some(pipe) = &mut self.pipe
+            {
+                // Asked before: what it writes in between is not its last.
+                let application = pipe.application();
+                let before = self.send.len();
+                pipe.take_written(&mut self.send);
+                self.encoded += (self.send.len() - before) as u64;
+                if matches!(
+                    application,
+                    Application::Holds { closed: true } | Application::Dropped { closed: true }
+                ) {
+                    self.finish();
                 }
             }
             if self.send.len() < AHEAD || self.write(streams) == 0 {
@@ -554,12 +589,14 @@ impl LinkStream {
                 return Some(End::Cancelled(Code::NONE));
             }
             if !self.recv_done {
-                streams.stop(self.key, Code::NONE);
-                self.stop();
+                self.stop(Code::NONE, streams);
             }
         }
-        // A receipt that is still under way keeps a stream that ended well.
-        let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0;
+        // A receipt that is still under way keeps a stream that ended well; so do bytes the application has not read,
+        // which are charged as long as the stream is there.
+        let held = self.pipe.as_ref().map(StreamHalf::application);
+        let unread = self.owed > 0 && matches!(held, Some(Application::Holds { .. }));
+        let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0 && !unread;
         (done && matches!(self.phase, Phase::Open)).then_some(End::Well)
     }
 

@@ -1,12 +1,16 @@
 //! A behaviour that writes down what it sees, and swarms of it.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+pub mod raw;
+
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::select};
+use futures::{FutureExt, StreamExt, channel::mpsc, future::select};
 use peerage_core::{Socket, Transport, memory};
 use peerage_identity::Keypair;
 use peerage_swarm::{
-    Answer, Code, Codec, Command, Config, Decoded, Direction, FrameWriter, FromSwarm, Instant,
-    InvalidMessage, JobId, Multiaddr, NetworkBehaviour, Outbox, Parts, PeerId, Protocol, Receipt, RecvBuf,
-    Stream, StreamError, StreamEvent, StreamId, StreamProtocol, StreamRef, Swarm, SwarmEvent, Upgrades,
+    Answer, Code, Codec, Command, Config, ConnectionDenied, ConnectionInfo, Decoded, Direction, FrameWriter,
+    FromSwarm, Instant, InvalidMessage, JobId, Multiaddr, NetworkBehaviour, Outbox, Parts, PeerId, Protocol,
+    Receipt, RecvBuf, Source, SourceEvent, SourceId, Stream, StreamError, StreamEvent, StreamId,
+    StreamProtocol, StreamRef, Swarm, SwarmEvent, Target, Upgrades,
 };
 use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -119,6 +123,15 @@ pub struct Seen {
     pub incoming_failed: Vec<String>,
     pub jobs: Vec<Option<String>>,
     pub was_told_to_say_goodbye: bool,
+    /// From sources.
+    pub heard: Vec<String>,
+    pub messages: usize,
+    pub opened: usize,
+    /// Nobody is admitted.
+    pub refuses: bool,
+    /// A timer that is due then.
+    pub wake_at: Option<Instant>,
+    pub woken: bool,
     connections: BTreeMap<PeerId, peerage_swarm::ConnectionId>,
 }
 
@@ -135,6 +148,26 @@ impl Seen {
     }
     pub fn open_raw(&mut self, to: PeerId, protocol: &str) -> StreamId {
         self.outbox.open_raw(to, name(protocol))
+    }
+    pub fn open_raw_any(&mut self, to: PeerId, names: [&str; 2]) -> StreamId {
+        self.outbox.open_raw(to, names.map(name))
+    }
+    pub fn open_dialing(&mut self, to: PeerId, protocol: &str) -> StreamId {
+        self.outbox.open(Target::Dial(to), name(protocol))
+    }
+    pub fn detach(&mut self, on: StreamId) {
+        self.outbox.detach(on);
+    }
+    pub fn stop(&mut self, on: StreamId) {
+        self.outbox.stop(on, Code::NONE);
+    }
+    pub fn attach_task(&mut self, text: &'static str) {
+        self.outbox.attach(Source::Task(async move { Text(Bytes::from(text)) }.boxed()));
+    }
+    pub fn attach_channel(&mut self) -> mpsc::Sender<Text> {
+        let (to, source) = Source::channel(16);
+        self.outbox.attach(source);
+        to
     }
     pub fn send(&mut self, on: StreamId, text: &str) {
         self.outbox.send(on, Text(Bytes::copy_from_slice(text.as_bytes())));
@@ -186,6 +219,8 @@ impl NetworkBehaviour for Seen {
             Protocol::raw(name("/raw")),
             Protocol::new(name("/new"), Texts).open_only(),
             Protocol::new(name("/nobody-speaks-this"), Texts).open_only(),
+            Protocol::new(name("/unwanted"), Texts).open_only().keep_alive(false),
+            Protocol::new(name("/passed"), Texts).answer((), |(), _, message| Answer::Pass(message)),
         ]
     }
     fn next_command(&mut self) -> Option<Command<Text, ()>> {
@@ -208,6 +243,7 @@ impl NetworkBehaviour for Seen {
         let inbound = on.direction == Direction::Inbound;
         let story = match event {
             StreamEvent::Opened => {
+                self.opened += 1;
                 if inbound && *on.protocol == *"/echo" {
                     self.open_inbound += 1;
                     self.most_open = self.most_open.max(self.open_inbound);
@@ -215,6 +251,7 @@ impl NetworkBehaviour for Seen {
                 "opened".into()
             }
             StreamEvent::Message(Text(text)) => {
+                self.messages += 1;
                 let words = String::from_utf8_lossy(&text).into_owned();
                 if inbound && *on.protocol == *"/echo" {
                     self.outbox.send(on.id, Text(text));
@@ -251,6 +288,23 @@ impl NetworkBehaviour for Seen {
         assert!(!self.story(on.id).iter().any(|word| word.starts_with("closed")), "C3: nothing after Closed");
         self.stories.entry(on.id).or_default().push(story);
     }
+    fn on_source(&mut self, _: SourceId, event: SourceEvent<Text>, _: Instant) {
+        if let SourceEvent::Message(Text(text)) = event {
+            self.heard.push(String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    fn next_timeout(&self) -> Option<Instant> {
+        self.wake_at
+    }
+    fn on_timeout(&mut self, now: Instant) {
+        if self.wake_at.is_some_and(|at| at <= now) {
+            self.wake_at = None;
+            self.woken = true;
+        }
+    }
+    fn admit(&mut self, _: &ConnectionInfo<'_>, _: Instant) -> Result<(), ConnectionDenied> {
+        if self.refuses { Err(ConnectionDenied::new("refused by the test")) } else { Ok(()) }
+    }
     fn on_job(&mut self, _: JobId, result: Option<Text>, _: Instant) {
         self.jobs.push(result.map(|Text(text)| String::from_utf8_lossy(&text).into_owned()));
     }
@@ -258,7 +312,7 @@ impl NetworkBehaviour for Seen {
 
 /// Text behind a varint of its length; anything else is refused when it is read.
 #[derive(Clone, Debug)]
-pub struct Text(Bytes);
+pub struct Text(pub Bytes);
 struct Texts;
 impl Codec<Text> for Texts {
     fn decode(&self, _: &StreamRef<'_>, buf: &mut RecvBuf, _: bool) -> Result<Decoded<Text>, InvalidMessage> {
