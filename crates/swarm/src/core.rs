@@ -555,6 +555,12 @@ impl<B: NetworkBehaviour> Core<B> {
         endpoint: &ConnectedPoint,
         now: Instant,
     ) -> Result<(), ConnectionDenied> {
+        // Many may have been under way at once. A dial keeps the place it was promised.
+        let promised = if endpoint.is_listener() { self.dials.len() } else { 0 };
+        let limit = self.admission.established;
+        if self.connections.len() + promised >= limit {
+            return Err(ConnectionDenied::new(format!("the limit of {limit} connections is reached")));
+        }
         let limit = self.config.limits.per_peer;
         if self.connections.of(&peer).len() >= limit {
             return Err(ConnectionDenied::new(format!(
