@@ -22,8 +22,8 @@ use connections::{Closing, Connection, Connections};
 use dial::{Attempt, Dial};
 use limits::{Admission, Machine, Share};
 use peerage_core::{
-    Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Role,
-    Seed, StreamProtocol, TransportError,
+    Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Refused,
+    Role, Seed, StreamProtocol, TransportError,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -464,15 +464,25 @@ impl<B: NetworkBehaviour> Core<B> {
             let limit = self.admission.established;
             return Err(ConnectionDenied::new(format!("the limit of {limit} connections is reached")));
         }
-        if self.pending.len() >= self.admission.pending_incoming {
-            self.evict_oldest();
-        }
-        let share = self.admission.admit(remote, true).map_err(ConnectionDenied::new)?;
         let endpoint = ConnectedPoint::Listener { local_addr: local.clone(), send_back_addr: remote.clone() };
         let limited = endpoint.is_relayed();
         self.behaviour
             .admit(&ConnectionInfo { connection: id, peer: None, endpoint: &endpoint, limited }, now)?;
-        Ok(share)
+        let full = self.pending.len() >= self.admission.pending_incoming;
+        match self.admission.admit(remote, true) {
+            Ok(share) => {
+                if full {
+                    self.evict_oldest();
+                }
+                Ok(share)
+            }
+            // The last descriptor is the one that the oldest has.
+            Err(Refused { scope: "node", .. }) if full => {
+                self.evict_oldest();
+                self.admission.admit(remote, true).map_err(ConnectionDenied::new)
+            }
+            Err(refused) => Err(ConnectionDenied::new(refused)),
+        }
     }
 
     /// "At the limit the oldest unauthenticated connection goes": whoever is slow loses, not whoever comes.
