@@ -226,7 +226,9 @@ impl<B: NetworkBehaviour> Core<B> {
                     {
                         at.keepers = if keeps { at.keepers + 1 } else { at.keepers.saturating_sub(1) };
                     }
-                    state.keeps = keeps;
+                    if std::mem::replace(&mut state.keeps, keeps) != keeps {
+                        self.check_idle(connection);
+                    }
                 }
                 StreamEvent::Opened
             }
@@ -246,7 +248,7 @@ impl<B: NetworkBehaviour> Core<B> {
                 return self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Closed(end)));
             }
         };
-        if !state.reset {
+        if self.streams.get(&id).is_some_and(|state| !state.reset) {
             self.deliveries.push_back(Delivery::Stream(id, event));
         }
     }
