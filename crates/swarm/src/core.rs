@@ -792,7 +792,8 @@ impl<B: NetworkBehaviour> Core<B> {
             }
             _ => DialError::Transport(dial.errors),
         });
-        if let Some(peer) = dial.peer {
+        let still_dialing = self.dials.values().any(|(other, _)| other.peer == dial.peer);
+        if let Some(peer) = dial.peer.filter(|_| !still_dialing) {
             for stream in self.wanted.remove(&peer).unwrap_or_default() {
                 self.fail_stream(stream, StreamError::NotConnected);
             }
