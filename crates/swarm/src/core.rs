@@ -636,8 +636,9 @@ impl<B: NetworkBehaviour> Core<B> {
         now: Instant,
     ) -> Result<ConnectionId, (ConnectionId, DialError)> {
         let id = match opts.asked_id() {
-            Some(id) => id,
-            None => self.next_connection(),
+            // Options may be cloned and dialed again.
+            Some(id) if !self.dials.contains_key(&id) && self.connections.get(id).is_none() => id,
+            _ => self.next_connection(),
         };
         self.try_dial(id, opts, by, now).map(|()| id).map_err(|error| (id, error))
     }
