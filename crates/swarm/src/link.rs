@@ -104,6 +104,8 @@ struct Opening {
     finish: bool,
     stop: Option<Code>,
     paused: bool,
+    /// A peer may have no room for it for as long as it likes.
+    until: Instant,
 }
 
 #[derive(Default)]
@@ -178,7 +180,9 @@ impl Link {
     ) {
         let id = match command {
             LinkCommand::Open { id, offer, raw } => {
-                self.opening.push_back(Opening { id, offer, raw, finish: false, stop: None, paused: false });
+                let until = now.after(NEGOTIATION_TIME);
+                let opening = Opening { id, offer, raw, finish: false, stop: None, paused: false, until };
+                self.opening.push_back(opening);
                 return self.open_waiting(streams, messages, now);
             }
             LinkCommand::Close(code) => return streams.close(code),
@@ -233,7 +237,7 @@ impl Link {
     fn open_waiting(&mut self, streams: &mut dyn Streams, messages: &mut dyn Messages, now: Instant) {
         while !self.opening.is_empty() {
             let Some(key) = streams.open() else { return };
-            let Some(Opening { id, offer, raw, finish, stop, paused }) = self.opening.pop_front() else { return };
+            let Some(Opening { id, offer, raw, finish, stop, paused, .. }) = self.opening.pop_front() else { return };
             let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
             let mut stream = LinkStream::outbound(key, id, offer, slots, raw);
             stream.paused = paused;
@@ -428,7 +432,8 @@ impl Link {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.negotiating.next()
+        let opening = self.opening.front().map(|opening| opening.until);
+        self.negotiating.next().into_iter().chain(opening).min()
     }
     pub(crate) fn on_timeout(
         &mut self,
@@ -436,6 +441,10 @@ impl Link {
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
     ) {
+        while let Some(Opening { id, .. }) = self.opening.pop_front_if(|opening| opening.until <= now) {
+            messages.forget(id);
+            messages.tell(id, LinkEvent::Closed(End::TimedOut.result()));
+        }
         while let Some(key) = self.negotiating.pop_due(now) {
             streams.reset(key, Code::NEGOTIATION_FAILED);
             self.end(key, End::TimedOut, streams, messages);
