@@ -23,6 +23,11 @@ impl RecvBuf {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+    /// What it costs to keep them, in bytes: a chunk has a price besides what is in it.
+    pub fn cost(&self) -> usize {
+        const CHUNK: usize = 64;
+        self.len.saturating_add(self.chunks.len().saturating_mul(CHUNK))
+    }
     /// Appends.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {

@@ -25,8 +25,8 @@ use connections::{Closing, Connection, Connections};
 use dial::{Attempt, Dial};
 use limits::{Admission, Machine, Share};
 use peerage_core::{
-    Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Role,
-    Seed, StreamProtocol, TransportError,
+    Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Refused,
+    Role, Seed, StreamProtocol, TransportError,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

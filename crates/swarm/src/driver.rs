@@ -44,6 +44,8 @@ pub(crate) const TURN: Bound = Bound {
 };
 /// Inputs handled in one poll before other tasks have theirs.
 const BUDGET: usize = 128;
+/// Twice in so many inputs those that are no connection's come first.
+const OTHERS_FIRST: u8 = 16;
 /// The wall clock is compared with ours this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
@@ -90,6 +92,10 @@ pub struct Swarm<B: NetworkBehaviour> {
     clock: (Instant, Duration),
     batch: Vec<ToCore<B::Message>>,
     waker: Option<Waker>,
+    /// Counts inputs, so that nobody waits for ever for connections that are always busy.
+    turn: u8,
+    /// The transport that is asked first.
+    transport: usize,
     shutdown: Option<Instant>,
     done: bool,
 }
@@ -158,6 +164,8 @@ impl<B: NetworkBehaviour> Swarm<B> {
             clock: (now, unix),
             batch: Vec::new(),
             waker: None,
+            turn: 0,
+            transport: 0,
             shutdown: None,
             done: false,
             runtime,
@@ -495,7 +503,13 @@ impl<B: NetworkBehaviour> Swarm<B> {
             self.core.handle(Input::Interfaces(all), now);
             return true;
         }
-        self.poll_connections(now) || self.poll_transports(cx, now) || self.poll_sources(cx, now)
+        // Busy connections come first most of the time, never all of it.
+        self.turn = self.turn.wrapping_add(1);
+        match self.turn % OTHERS_FIRST {
+            0 => self.poll_transports(cx, now) || self.poll_sources(cx, now) || self.poll_connections(now),
+            1 => self.poll_sources(cx, now) || self.poll_transports(cx, now) || self.poll_connections(now),
+            _ => self.poll_connections(now) || self.poll_transports(cx, now) || self.poll_sources(cx, now),
+        }
     }
 
     fn poll_connections(&mut self, now: Instant) -> bool {
@@ -521,7 +535,10 @@ impl<B: NetworkBehaviour> Swarm<B> {
     }
 
     fn poll_transports(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        for transport in &mut self.transports {
+        let first = self.transport;
+        for n in 0..self.transports.len() {
+            let at = (first + n) % self.transports.len();
+            let Some(transport) = self.transports.get_mut(at) else { continue };
             let Poll::Ready(event) = transport.poll(cx) else { continue };
             let input = match event {
                 TransportEvent::Address { listener, address, yes } => {
@@ -538,6 +555,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
                     Input::ListenerClosed { listener, reason }
                 }
             };
+            self.transport = at + 1;
             self.core.handle(input, now);
             return true;
         }
@@ -581,6 +599,10 @@ impl<B: NetworkBehaviour> Swarm<B> {
         let mut now = self.runtime.now();
         self.core.settle(now);
         self.check_clock(now);
+        // Not only when there is nothing else to do.
+        if self.core.next_timeout().is_some_and(|at| at <= now) {
+            self.core.on_timeout(now);
+        }
         loop {
             while let Some(output) = self.core.next_output() {
                 if let Some(event) = self.carry_out(output) {

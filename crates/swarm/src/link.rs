@@ -5,7 +5,7 @@
 mod stream;
 
 use crate::{
-    Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef,
+    Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef, Timers,
     shim::{LinkEvent, Messages, Slot},
 };
 use peerage_core::{
@@ -38,6 +38,8 @@ pub(crate) const ANSWERS: Bound = Bound {
 /// How long a stream may take to agree on a name.
 pub(crate) const NEGOTIATION: Bound =
     Bound { name: "swarm.link.negotiation", default: 10, unit: "seconds", policy: "reset: the stream" };
+
+const NEGOTIATION_TIME: Duration = Duration::from_secs(NEGOTIATION.default);
 
 /// What the core asks of a link, messages apart.
 #[derive(Debug)]
@@ -80,8 +82,8 @@ pub(crate) struct Link {
     opening: VecDeque<Opening>,
     /// What may have something to do, in order.
     busy: BTreeSet<Key>,
-    /// In the order of their deadlines, which all lie the same time ahead when they are made.
-    negotiating: VecDeque<(Instant, Key)>,
+    /// Deadlines of streams whose name is not agreed on.
+    negotiating: Timers<Key>,
     inbound_negotiating: usize,
     /// Accepted inbound streams, and those that wait to be, by protocol.
     inbound: BTreeMap<Slot, Inbound>,
@@ -102,6 +104,8 @@ struct Opening {
     finish: bool,
     stop: Option<Code>,
     paused: bool,
+    /// A peer may have no room for it for as long as it likes.
+    until: Instant,
 }
 
 #[derive(Default)]
@@ -127,7 +131,7 @@ impl Link {
             keys: BTreeMap::new(),
             opening: VecDeque::new(),
             busy: BTreeSet::new(),
-            negotiating: VecDeque::new(),
+            negotiating: Timers::default(),
             inbound_negotiating: 0,
             inbound: BTreeMap::new(),
             inbound_seq: 0,
@@ -176,7 +180,9 @@ impl Link {
     ) {
         let id = match command {
             LinkCommand::Open { id, offer, raw } => {
-                self.opening.push_back(Opening { id, offer, raw, finish: false, stop: None, paused: false });
+                let until = now.after(NEGOTIATION_TIME);
+                let opening = Opening { id, offer, raw, finish: false, stop: None, paused: false, until };
+                self.opening.push_back(opening);
                 return self.open_waiting(streams, messages, now);
             }
             LinkCommand::Close(code) => return streams.close(code),
@@ -231,7 +237,7 @@ impl Link {
     fn open_waiting(&mut self, streams: &mut dyn Streams, messages: &mut dyn Messages, now: Instant) {
         while !self.opening.is_empty() {
             let Some(key) = streams.open() else { return };
-            let Some(Opening { id, offer, raw, finish, stop, paused }) = self.opening.pop_front() else {
+            let Some(Opening { id, offer, raw, finish, stop, paused, .. }) = self.opening.pop_front() else {
                 return;
             };
             let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
@@ -248,7 +254,7 @@ impl Link {
             }
             self.streams.insert(key, stream);
             self.keys.insert(id, key);
-            self.negotiating.push_back((now.after(Duration::from_secs(NEGOTIATION.default)), key));
+            self.negotiating.set(key, now.after(NEGOTIATION_TIME));
             self.busy.insert(key);
         }
     }
@@ -292,7 +298,7 @@ impl Link {
                 }
                 self.inbound_negotiating += 1;
                 self.streams.insert(key, LinkStream::inbound(key));
-                self.negotiating.push_back((now.after(Duration::from_secs(NEGOTIATION.default)), key));
+                self.negotiating.set(key, now.after(NEGOTIATION_TIME));
             }
             StreamsEvent::CanOpen => self.open_waiting(streams, messages, now),
             StreamsEvent::Bytes(key, bytes) => match self.streams.get_mut(&key) {
@@ -352,9 +358,12 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let was_negotiating = stream.is_negotiating();
         let mut end = stream.negotiate(streams, messages, self.application.as_ref());
-        if was_negotiating && !stream.is_negotiating() && stream.is_inbound() && end.is_none() {
-            self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
-            end = self.accept(key, streams, messages);
+        if was_negotiating && !stream.is_negotiating() && end.is_none() {
+            self.negotiating.cancel(key);
+            if stream.is_inbound() {
+                self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
+                end = self.accept(key, streams, messages);
+            }
         }
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if end.is_none() {
@@ -399,6 +408,7 @@ impl Link {
         self.busy.remove(&key);
         self.starved.remove(&key);
         self.detached.remove(&key);
+        self.negotiating.cancel(key);
         if stream.is_inbound() && stream.is_negotiating() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
         }
@@ -424,7 +434,8 @@ impl Link {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.negotiating.front().map(|(at, _)| *at)
+        let opening = self.opening.front().map(|opening| opening.until);
+        self.negotiating.next().into_iter().chain(opening).min()
     }
     pub(crate) fn on_timeout(
         &mut self,
@@ -432,11 +443,13 @@ impl Link {
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
     ) {
-        while let Some((_, key)) = self.negotiating.pop_front_if(|(at, _)| *at <= now) {
-            if self.streams.get(&key).is_some_and(LinkStream::is_negotiating) {
-                streams.reset(key, Code::NEGOTIATION_FAILED);
-                self.end(key, End::TimedOut, streams, messages);
-            }
+        while let Some(Opening { id, .. }) = self.opening.pop_front_if(|opening| opening.until <= now) {
+            messages.forget(id);
+            messages.tell(id, LinkEvent::Closed(End::TimedOut.result()));
+        }
+        while let Some(key) = self.negotiating.pop_due(now) {
+            streams.reset(key, Code::NEGOTIATION_FAILED);
+            self.end(key, End::TimedOut, streams, messages);
         }
     }
     /// Nothing waits to be sent or confirmed.
@@ -453,3 +466,6 @@ pub(crate) struct Pumped {
     pub(crate) moved: Vec<(peerage_core::ConnectedPoint, peerage_core::ConnectedPoint)>,
     pub(crate) closed: Option<Result<Code, std::io::Error>>,
 }
+
+#[cfg(test)]
+mod tests;

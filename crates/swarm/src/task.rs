@@ -310,6 +310,7 @@ impl<M: Send + 'static> Task<M> {
         }
         queue.full |= self.link.is_starved();
         drop(queue);
+        self.shim.to_core.shrink_to(MAILBOX.get()); // A burst leaves nothing behind.
         if !self.mailbox.listed.swap(true, Ordering::AcqRel) {
             self.ready.list(self.id);
         }

@@ -4,11 +4,12 @@
 mod support;
 
 use bytes::Bytes;
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use peerage_core::Resource;
+use peerage_swarm::{Config, ConnectionLimits, DialOpts, Instant, PeerCondition, StreamError, SwarmEvent};
 use std::time::Duration;
 use support::{
-    Text, connect, listen, node,
+    Text, connect, listen, node, node_with,
     raw::{self, ACK, DATA, FIN, PING, RST, Raw, SYN, WINDOW},
     run, within,
 };
@@ -177,6 +178,35 @@ async fn a_raw_stream_has_not_ended_while_its_bytes_are_unread() {
 }
 
 #[tokio::test]
+async fn connections_that_come_at_once_do_not_exceed_the_limit() {
+    let limits = ConnectionLimits { established: Some(2), ..Default::default() };
+    let mut b = node_with(Config::default().with_limits(limits));
+    let address = listen(&mut b).await;
+    let mut others: Vec<_> = (0..5).map(|_| node()).collect();
+    for other in &mut others {
+        other.dial(address.clone()).unwrap();
+    }
+    let mut all: Vec<_> = others.iter_mut().chain([&mut b]).collect();
+    run(&mut all, |nodes| nodes[5].behaviour().incoming_failed.len() == 3).await;
+    assert_eq!(b.network_info().connection_counters().num_established(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_makes_nobody_go() {
+    let limits = ConnectionLimits { pending_incoming: 3, ..Default::default() };
+    let mut b = node_with(Config::default().with_limits(limits));
+    let address = listen(&mut b).await;
+    let mut silent = support::silent_dialer();
+    let mut held = Vec::new();
+    for n in 0..6 {
+        b.behaviour_mut().refuses = n >= 3;
+        held.push(silent.connect(&address).await);
+        pause(&mut [&mut b], 5).await;
+    }
+    assert_eq!((b.stats().incoming_refused, b.stats().incoming_evicted), (3, 0));
+}
+
+#[tokio::test]
 async fn a_stream_that_a_peer_ends_before_it_agreed_costs_nothing_any_more() {
     let mut b = node();
     let address = listen(&mut b).await;
@@ -198,6 +228,124 @@ async fn a_stream_that_a_peer_ends_before_it_agreed_costs_nothing_any_more() {
     let resets = within(&mut [&mut b], peer.read_for(ms(100))).await;
     assert_eq!(resets.iter().filter(|frame| frame.flags & RST != 0).count(), 3, "{resets:?}");
     assert_eq!(b.scope().used(Resource::Streams), 0);
+}
+
+#[tokio::test]
+async fn many_busy_connections_keep_nobody_else_waiting() {
+    const PEERS: usize = 48;
+    let mut b = node();
+    let address = listen(&mut b).await;
+    let mut to = b.behaviour_mut().attach_channel();
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        peers.push(within(&mut [&mut b], Raw::connect(&address)).await);
+    }
+    run(&mut [&mut b], |nodes| nodes[0].connected_peers().count() == PEERS).await;
+    for peer in &mut peers {
+        let id = peer.open("/sink").await;
+        peer.send(&raw::data(0, id, &b"\x01?".repeat(64))).await.unwrap();
+    }
+    tokio::time::sleep(ms(50)).await; // Their tasks fill the mailboxes: 48 times 64 messages.
+    to.try_send(Text(Bytes::from_static(b"me too"))).unwrap();
+    b.behaviour_mut().wake_at = Some(Instant::START);
+    let mut silent = support::silent_dialer();
+    let _one_more = silent.connect(&address).await;
+    futures::future::poll_fn(|cx| {
+        while !b.behaviour().woken || b.behaviour().heard.is_empty() || b.stats().incoming <= PEERS as u64 {
+            if b.poll_next_unpin(cx).is_pending() {
+                break;
+            }
+        }
+        std::task::Poll::Ready(())
+    })
+    .await;
+    assert!(b.behaviour().woken, "timers");
+    assert_eq!(b.behaviour().heard.len(), 1, "sources");
+    assert_eq!(b.stats().incoming, PEERS as u64 + 1, "new connections");
+    assert!(b.behaviour().heard_after < 1024, "{} messages before", b.behaviour().heard_after);
+}
+
+#[tokio::test]
+async fn a_name_that_keeps_its_connection_does_so_whatever_was_offered_first() {
+    let short = Config::default().with_idle_connection_timeout(ms(200));
+    let (mut a, mut b) = (node_with(short), node());
+    let b_id = connect(&mut a, &mut b).await;
+    let stream = a.behaviour_mut().open_any(b_id, ["/unwanted", "/echo"]);
+    pause(&mut [&mut a, &mut b], 600).await;
+    assert_eq!(a.behaviour().story(stream), ["opened"]);
+    assert!(a.is_connected(&b_id));
+    a.behaviour_mut().reset(stream);
+    run(&mut [&mut a, &mut b], |nodes| nodes[0].connected_peers().count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_wanted_while_the_last_connection_closes_gets_a_new_one() {
+    let (mut a, mut b) = (node(), node());
+    let b_id = connect(&mut a, &mut b).await;
+    let address = b.listeners().next().unwrap().clone();
+    a.add_peer_address(b_id, address);
+    a.disconnect_peer_id(b_id).unwrap();
+    let stream = a.behaviour_mut().open_dialing(b_id, "/echo");
+    a.behaviour_mut().send(stream, "hi");
+    run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().story(stream).len() > 1).await;
+    assert_eq!(a.behaviour().story(stream), ["opened", "message hi"]);
+}
+
+#[tokio::test]
+async fn a_stream_waits_for_the_dial_that_is_still_under_way() {
+    let (mut a, mut b) = (node_with(Config::default().with_connection_timeout(ms(700))), node());
+    let deaf = listen(&mut b).await; // Nobody polls it from here on.
+    let b_id = *b.local_peer_id();
+    a.add_peer_address(b_id, deaf);
+    let stream = a.behaviour_mut().open_dialing(b_id, "/echo");
+    pause(&mut [&mut a], 50).await;
+    let nobody = "/memory/902".parse().unwrap();
+    a.dial(DialOpts::peer_id(b_id).condition(PeerCondition::Always).addresses(vec![nobody]).build()).unwrap();
+    pause(&mut [&mut a], 200).await;
+    assert_eq!(a.behaviour().ended(stream), None, "one of two dials has failed");
+    run(&mut [&mut a], |nodes| nodes[0].behaviour().ended(stream).is_some()).await;
+    assert_eq!(a.behaviour().ended(stream), Some(Err(StreamError::NotConnected)));
+}
+
+#[tokio::test]
+async fn a_dial_that_is_asked_for_twice_ends_twice() {
+    let (mut a, mut b) = (node(), node());
+    let address = listen(&mut b).await;
+    let opts = DialOpts::unknown_peer_id().address(address).build();
+    let asked = opts.connection_id();
+    a.dial(opts.clone()).unwrap();
+    a.dial(opts).unwrap();
+    let mut ids = Vec::new();
+    while ids.len() < 2 {
+        tokio::select! {
+            event = a.select_next_some() => {
+                if let SwarmEvent::ConnectionEstablished { connection_id, .. } = event { ids.push(connection_id) }
+            }
+            _ = b.select_next_some() => {}
+            () = tokio::time::sleep(ms(5000)) => panic!("only {ids:?}"),
+        }
+    }
+    assert!(ids.contains(&asked) && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn bytes_that_come_one_by_one_are_charged_for_what_they_cost() {
+    let mut b = node();
+    let address = listen(&mut b).await;
+    let mut peer = within(&mut [&mut b], Raw::connect(&address)).await;
+    within(&mut [&mut b], async {
+        let id = peer.open("/echo").await;
+        peer.send(&raw::data(0, id, b"\x80\x80\x40")).await.unwrap(); // 1 MiB is announced.
+        peer.send(&raw::data(0, id, b"x").repeat(16_000)).await.unwrap();
+        peer.read_for(ms(100)).await;
+    })
+    .await;
+    let used = b.scope().used(Resource::Bytes);
+    assert!(used >= 16_000 * 48, "{used}");
+    drop(peer);
+    run(&mut [&mut b], |nodes| nodes[0].connected_peers().count() == 0).await;
+    tokio::time::sleep(ms(20)).await;
+    assert_eq!(b.scope().used(Resource::Bytes), 0);
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ impl<B: NetworkBehaviour> Core<B> {
         now: Instant,
     ) -> Result<ConnectionId, (ConnectionId, DialError)> {
         let id = match opts.asked_id() {
-            Some(id) => id,
-            None => self.next_connection(),
+            // Options may be cloned and dialed again.
+            Some(id) if !self.dials.contains_key(&id) && self.connections.get(id).is_none() => id,
+            _ => self.next_connection(),
         };
         self.try_dial(id, opts, by, now).map(|()| id).map_err(|error| (id, error))
     }
@@ -166,7 +167,8 @@ impl<B: NetworkBehaviour> Core<B> {
             }
             _ => DialError::Transport(dial.errors),
         });
-        if let Some(peer) = dial.peer {
+        let still_dialing = self.dials.values().any(|(other, _)| other.peer == dial.peer);
+        if let Some(peer) = dial.peer.filter(|_| !still_dialing) {
             for stream in self.wanted.remove(&peer).unwrap_or_default() {
                 self.fail_stream(stream, StreamError::NotConnected);
             }

@@ -52,15 +52,25 @@ impl<B: NetworkBehaviour> Core<B> {
             let limit = self.admission.established;
             return Err(ConnectionDenied::new(format!("the limit of {limit} connections is reached")));
         }
-        if self.pending.len() >= self.admission.pending_incoming {
-            self.evict_oldest();
-        }
-        let share = self.admission.admit(remote, true).map_err(ConnectionDenied::new)?;
         let endpoint = ConnectedPoint::Listener { local_addr: local.clone(), send_back_addr: remote.clone() };
         let limited = endpoint.is_relayed();
         self.behaviour
             .admit(&ConnectionInfo { connection: id, peer: None, endpoint: &endpoint, limited }, now)?;
-        Ok(share)
+        let full = self.pending.len() >= self.admission.pending_incoming;
+        match self.admission.admit(remote, true) {
+            Ok(share) => {
+                if full {
+                    self.evict_oldest();
+                }
+                Ok(share)
+            }
+            // The last descriptor is the one that the oldest has.
+            Err(Refused { scope: "node", .. }) if full => {
+                self.evict_oldest();
+                self.admission.admit(remote, true).map_err(ConnectionDenied::new)
+            }
+            Err(refused) => Err(ConnectionDenied::new(refused)),
+        }
     }
 
     /// "At the limit the oldest unauthenticated connection goes": whoever is slow loses, not whoever comes.
@@ -143,6 +153,12 @@ impl<B: NetworkBehaviour> Core<B> {
         endpoint: &ConnectedPoint,
         now: Instant,
     ) -> Result<(), ConnectionDenied> {
+        // Many may have been under way at once. A dial keeps the place it was promised.
+        let promised = if endpoint.is_listener() { self.dials.len() } else { 0 };
+        let limit = self.admission.established;
+        if self.connections.len() + promised >= limit {
+            return Err(ConnectionDenied::new(format!("the limit of {limit} connections is reached")));
+        }
         let limit = self.config.limits.per_peer;
         if self.connections.of(&peer).len() >= limit {
             return Err(ConnectionDenied::new(format!(

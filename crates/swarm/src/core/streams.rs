@@ -1,7 +1,8 @@
 //! Streams, as the core knows them: whose they are, where they lead, and how many bytes wait.
 use super::{Core, Delivery, Output};
 use crate::{
-    Direction, NetworkBehaviour, Offer, Receipt, StreamError, StreamEvent, StreamId, Target,
+    DialOpts, Direction, NetworkBehaviour, Offer, PeerCondition, Receipt, StreamError, StreamEvent, StreamId,
+    Target,
     link::LinkCommand,
     shim::{LinkEvent, Slot, ToCore, ToLink},
 };
@@ -65,7 +66,9 @@ impl<B: NetworkBehaviour> Core<B> {
                 self.streams.insert(id, state);
                 self.wanted.entry(peer).or_default().insert(id);
                 let dialing = self.dials.values().any(|(dial, _)| dial.peer == Some(peer));
-                if !dialing && let Err((connection, error)) = self.dial(&peer.into(), None, self.now) {
+                // There may be a connection that is about to close: it is no reason not to dial.
+                let opts = DialOpts::peer_id(peer).condition(PeerCondition::Always).build();
+                if !dialing && let Err((connection, error)) = self.dial(&opts, None, self.now) {
                     self.wanted.remove(&peer);
                     self.fail_stream(id, StreamError::NotConnected);
                     let told = false;
@@ -226,7 +229,9 @@ impl<B: NetworkBehaviour> Core<B> {
                     {
                         at.keepers = if keeps { at.keepers + 1 } else { at.keepers.saturating_sub(1) };
                     }
-                    state.keeps = keeps;
+                    if std::mem::replace(&mut state.keeps, keeps) != keeps {
+                        self.check_idle(connection);
+                    }
                 }
                 StreamEvent::Opened
             }
@@ -246,7 +251,7 @@ impl<B: NetworkBehaviour> Core<B> {
                 return self.deliveries.push_back(Delivery::Stream(id, StreamEvent::Closed(end)));
             }
         };
-        if !state.reset {
+        if self.streams.get(&id).is_some_and(|state| !state.reset) {
             self.deliveries.push_back(Delivery::Stream(id, event));
         }
     }

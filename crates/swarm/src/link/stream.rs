@@ -470,7 +470,7 @@ impl LinkStream {
         let keep = if more { 0 } else { self.recv.len() };
         let consumed = self.owed.saturating_sub(keep);
         if consumed > 0 {
-            self.hold(about, if more { self.recv.len() } else { 0 })?;
+            self.hold(about, if more && !self.recv.is_empty() { self.recv.cost() } else { 0 })?;
             self.owed -= consumed;
             streams.consumed(self.key, consumed);
         }

@@ -126,6 +126,8 @@ pub struct Seen {
     /// From sources.
     pub heard: Vec<String>,
     pub messages: usize,
+    /// How many messages had come when something was heard.
+    pub heard_after: usize,
     pub opened: usize,
     /// Nobody is admitted.
     pub refuses: bool,
@@ -290,6 +292,7 @@ impl NetworkBehaviour for Seen {
     }
     fn on_source(&mut self, _: SourceId, event: SourceEvent<Text>, _: Instant) {
         if let SourceEvent::Message(Text(text)) = event {
+            self.heard_after = self.messages;
             self.heard.push(String::from_utf8_lossy(&text).into_owned());
         }
     }
