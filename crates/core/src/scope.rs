@@ -139,28 +139,22 @@ impl Scope {
             return Err(Refused { scope: inner.name, what, limit });
         };
         let Some(parent) = &inner.parent else { return Ok(()) };
-        let more = match what {
-            Resource::Bytes => inner.grow_chunks(before + n),
-            _ => n,
+        let above = match what {
+            Resource::Bytes => inner.cover(before + n, parent),
+            _ => parent.take(what, n),
         };
-        if more > 0
-            && let Err(refused) = parent.take(what, more)
-        {
-            if what == Resource::Bytes {
-                inner.chunks.fetch_sub(more, Ordering::AcqRel);
-            }
+        if above.is_err() {
             used.fetch_sub(n, Ordering::AcqRel);
-            return Err(refused);
         }
-        Ok(())
+        above
     }
 
     fn give(&self, what: Resource, n: usize) {
         let inner = &*self.0;
-        let after = inner.used[what as usize].fetch_sub(n, Ordering::AcqRel) - n;
+        inner.used[what as usize].fetch_sub(n, Ordering::AcqRel);
         let Some(parent) = &inner.parent else { return };
         let less = match what {
-            Resource::Bytes => inner.shrink_chunks(after),
+            Resource::Bytes => inner.shrink_chunks(),
             _ => n,
         };
         if less > 0 {
@@ -170,27 +164,32 @@ impl Scope {
 }
 
 impl Inner {
-    /// Claims chunks until they cover `used` bytes; returns how many bytes are to be asked of the parent.
-    fn grow_chunks(&self, used: usize) -> usize {
+    /// Takes chunks until they cover `used` bytes. The parent counts them before they stand here and for as long as they
+    /// do, so that nobody can give back what it has not counted.
+    fn cover(&self, used: usize, parent: &Scope) -> Result<(), Refused> {
         let wanted = used.div_ceil(CHUNK).saturating_mul(CHUNK);
-        match self
-            .chunks
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < wanted).then_some(wanted))
-        {
-            Ok(held) => wanted - held,
-            Err(_) => 0,
+        let mut held = self.chunks.load(Ordering::Acquire);
+        while held < wanted {
+            let more = wanted - held;
+            parent.take(Resource::Bytes, more)?;
+            match self.chunks.compare_exchange(held, wanted, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(now) => held = now,
+            }
+            parent.give(Resource::Bytes, more);
         }
+        Ok(())
     }
-    /// Gives chunks back that are surely not needed: one stays as slack, so that a counter at the edge does not swing.
-    fn shrink_chunks(&self, used: usize) -> usize {
-        let keep = if used == 0 { 0 } else { (used.div_ceil(CHUNK) + 1).saturating_mul(CHUNK) };
-        match self
-            .chunks
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held > keep).then_some(keep))
-        {
-            Ok(held) => held - keep,
-            Err(_) => 0,
-        }
+    /// Takes back chunks that are not needed: one stays as slack, so that a counter at the edge does not swing. Returns how
+    /// many bytes are to be given to the parent.
+    fn shrink_chunks(&self) -> usize {
+        let mut keep = 0;
+        let before = self.chunks.fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
+            let used = self.used[Resource::Bytes as usize].load(Ordering::Acquire);
+            keep = if used == 0 { 0 } else { (used.div_ceil(CHUNK) + 1).saturating_mul(CHUNK) };
+            (held > keep).then_some(keep)
+        });
+        before.map_or(0, |held| held - keep)
     }
 }
 impl Drop for Inner {
@@ -277,6 +276,24 @@ mod tests {
         permit.shrink(100 << 10);
         assert_eq!(connection.used(Resource::Bytes), 1);
         drop(permit);
+        assert_eq!(node.used(Resource::Bytes), 0);
+    }
+
+    #[test]
+    fn connections_on_several_threads_leave_the_count_of_their_parent_right() {
+        let node = Scope::root("node", Limits { bytes: 700 << 10, ..Limits::NONE });
+        let group = node.child("IP address", Limits::NONE);
+        std::thread::scope(|threads| {
+            for n in 1..=4 {
+                let connection = group.child("connection", Limits::NONE);
+                threads.spawn(move || {
+                    for _ in 0..100_000 {
+                        drop(connection.reserve(Resource::Bytes, n * CHUNK));
+                    }
+                });
+            }
+        });
+        drop(group);
         assert_eq!(node.used(Resource::Bytes), 0);
     }
 }

@@ -67,8 +67,17 @@ impl Stream {
 
     /// The next bytes as they were received; `None` at the end.
     pub fn poll_next_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        self.poll_part(cx, usize::MAX)
+    }
+
+    /// At most `room` bytes of them. The connection may ask what was read at any moment, so it is counted once.
+    fn poll_part(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Option<Bytes>>> {
         let mut pipe = lock(&self.pipe);
-        if let Some(bytes) = pipe.inbound.pop_front() {
+        if let Some(mut bytes) = pipe.inbound.pop_front() {
+            if bytes.len() > room {
+                let rest = bytes.split_off(room);
+                pipe.inbound.push_front(rest);
+            }
             pipe.consumed += bytes.len();
             wake(&mut pipe.connection);
             return Poll::Ready(Ok(Some(bytes)));
@@ -84,15 +93,7 @@ impl Stream {
     }
 
     fn poll_take(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Bytes>> {
-        let next = std::task::ready!(self.poll_next_bytes(cx))?;
-        let Some(mut bytes) = next else { return Poll::Ready(Ok(Bytes::new())) };
-        if bytes.len() > room {
-            let mut pipe = lock(&self.pipe);
-            let rest = bytes.split_off(room);
-            pipe.consumed -= rest.len();
-            pipe.inbound.push_front(rest);
-        }
-        Poll::Ready(Ok(bytes))
+        self.poll_part(cx, room).map_ok(Option::unwrap_or_default)
     }
 
     fn poll_put(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
@@ -309,5 +310,30 @@ mod tests {
         half.stopped(Code::RESOURCE_LIMIT);
         let error = stream.write_all(&much).now_or_never().unwrap().unwrap_err();
         assert_eq!(error.to_string(), "the peer gave the stream up: resource limit");
+    }
+
+    #[test]
+    fn what_is_read_in_parts_is_counted_once_whoever_asks_meanwhile() {
+        const ALL: usize = 1 << 20;
+        let (mut stream, mut half) = Stream::pair();
+        let counted = std::thread::scope(|threads| {
+            let reader = threads.spawn(move || {
+                let (mut buf, mut read) = ([0; 7], 0);
+                while read < ALL {
+                    read += stream.read(&mut buf).now_or_never().map_or(0, Result::unwrap);
+                }
+            });
+            let mut counted = 0;
+            for _ in 0..ALL >> 10 {
+                half.push(Bytes::from(vec![1; 1 << 10]));
+                counted += half.take_consumed();
+            }
+            while counted < ALL && !reader.is_finished() {
+                counted += half.take_consumed();
+            }
+            reader.join().unwrap();
+            counted + half.take_consumed()
+        });
+        assert_eq!(counted, ALL);
     }
 }
