@@ -1,6 +1,7 @@
 //! Peers that are honest until they are secured, and then are not. Whatever they do, others are served, memory is bounded
 //! and given back, and nothing spins.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#[allow(unreachable_pub, reason = "shared by the tests of this binary alone")]
 mod support;
 
 use bytes::{Bytes, BytesMut};
