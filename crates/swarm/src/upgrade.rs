@@ -63,7 +63,7 @@ impl UpgradeError {
 
 /// The one function: a socket, whatever it is made of, becomes secure streams.
 ///
-/// `plan`: the role in the handshakes, and the peer we dialed.
+/// The pair is our role in the handshakes, and the peer we dialed.
 pub(crate) async fn secure(
     socket: Box<dyn Socket>,
     (role, expected): (Role, Option<PeerId>),

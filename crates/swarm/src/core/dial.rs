@@ -52,7 +52,7 @@ impl Dial {
             started: now,
             errors: Vec::new(),
             wrong_peer: None,
-            concurrency: opts.concurrency.map_or(concurrency, |n| usize::from(n.get())),
+            concurrency,
             waiting: rank(addresses).into(),
             running: BTreeMap::new(),
             attempts: 0,

@@ -69,13 +69,15 @@ impl<B: NetworkBehaviour> Core<B> {
             )));
         }
         let Some(first) = addresses.first() else { return Err(DialError::NoAddresses) };
-        let share = self.admission.admit(first, false).map_err(|refused| denied(refused.to_string()))?;
+        let concurrency = usize::from(opts.concurrency.unwrap_or(self.config.dial_concurrency).get());
+        let sockets = concurrency.min(addresses.len());
+        let share =
+            self.admission.admit_dial(first, sockets).map_err(|refused| denied(refused.to_string()))?;
         let endpoint = ConnectedPoint::dialed(first.clone());
         let info =
             ConnectionInfo { connection: id, peer, endpoint: &endpoint, limited: endpoint.is_relayed() };
         self.behaviour.admit(&info, now).map_err(|cause| DialError::Denied { cause })?;
         self.stats.dials += 1;
-        let concurrency = usize::from(self.config.dial_concurrency.get());
         self.dials.insert(id, (Dial::new(opts, by, addresses, concurrency, now), share));
         self.start_attempts(id, now);
         Ok(())

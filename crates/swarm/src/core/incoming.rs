@@ -57,7 +57,7 @@ impl<B: NetworkBehaviour> Core<B> {
         self.behaviour
             .admit(&ConnectionInfo { connection: id, peer: None, endpoint: &endpoint, limited }, now)?;
         let full = self.pending.len() >= self.admission.pending_incoming;
-        match self.admission.admit(remote, true) {
+        match self.admission.admit(remote) {
             Ok(share) => {
                 if full {
                     self.evict_oldest();
@@ -67,7 +67,7 @@ impl<B: NetworkBehaviour> Core<B> {
             // The last descriptor is the one that the oldest has.
             Err(Refused { scope: "node", .. }) if full => {
                 self.evict_oldest();
-                self.admission.admit(remote, true).map_err(ConnectionDenied::new)
+                self.admission.admit(remote).map_err(ConnectionDenied::new)
             }
             Err(refused) => Err(ConnectionDenied::new(refused)),
         }
@@ -176,12 +176,13 @@ impl<B: NetworkBehaviour> Core<B> {
         attempt: Attempt,
         peer: PeerId,
         endpoint: ConnectedPoint,
-        share: Share,
+        mut share: Share,
         dial: Option<DialId>,
         errors: Option<Vec<(Multiaddr, TransportError<io::Error>)>>,
         took: Duration,
     ) {
         self.stats.established += 1;
+        share.keep_one_descriptor();
         let others = self.connections.count(&peer);
         self.links = self.links.wrapping_add(1);
         let about = About {

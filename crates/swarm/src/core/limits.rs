@@ -57,7 +57,14 @@ pub(crate) struct Share {
     pub(crate) scope: Scope,
     /// Of the group and the node.
     _connection: Permit,
-    _descriptor: Permit,
+    descriptors: Permit,
+}
+
+impl Share {
+    /// One of a dial's sockets has won, and the others are closed.
+    pub(crate) fn keep_one_descriptor(&mut self) {
+        self.descriptors.shrink(self.descriptors.amount().saturating_sub(1));
+    }
 }
 
 impl Admission {
@@ -75,8 +82,15 @@ impl Admission {
         Self { limits, pending_incoming, established, node, groups: BTreeMap::new() }
     }
 
-    /// A connection to or from this address. Dials count only against the node.
-    pub(crate) fn admit(&mut self, remote: &Multiaddr, incoming: bool) -> Result<Share, Refused> {
+    /// Somebody connects from this address.
+    pub(crate) fn admit(&mut self, remote: &Multiaddr) -> Result<Share, Refused> {
+        self.share(remote, true, 1)
+    }
+    /// We dial, with so many sockets at a time. It counts only against the node.
+    pub(crate) fn admit_dial(&mut self, first: &Multiaddr, sockets: usize) -> Result<Share, Refused> {
+        self.share(first, false, sockets)
+    }
+    fn share(&mut self, remote: &Multiaddr, incoming: bool, sockets: usize) -> Result<Share, Refused> {
         let group = Group::of(remote);
         let per_group =
             if group.private { self.limits.per_private_ip_group } else { self.limits.per_ip_group };
@@ -91,14 +105,14 @@ impl Admission {
             false => self.node.clone(),
         };
         let share = parent.reserve(Resource::Connections, 1).and_then(|connection| {
-            let descriptor = parent.reserve(Resource::Descriptors, 1)?;
+            let descriptors = parent.reserve(Resource::Descriptors, sockets)?;
             let limits = Limits {
                 bytes: self.limits.bytes_per_connection,
                 streams: self.limits.streams_per_connection,
                 ..Limits::NONE
             };
             let scope = parent.child("connection", limits);
-            Ok(Share { group, scope, _connection: connection, _descriptor: descriptor })
+            Ok(Share { group, scope, _connection: connection, descriptors })
         });
         self.forget_unused(group);
         share
@@ -134,16 +148,27 @@ mod tests {
     fn an_ip_group_is_bounded_and_forgotten_when_it_is_gone() {
         let mut admission = admission(ConnectionLimits { per_ip_group: 2, ..Default::default() }, 1 << 20);
         let from: Multiaddr = "/ip4/203.0.113.5/tcp/1".parse().unwrap();
-        let (a, b) = (admission.admit(&from, true).unwrap(), admission.admit(&from, true).unwrap());
+        let (a, b) = (admission.admit(&from).unwrap(), admission.admit(&from).unwrap());
         assert_eq!(
-            admission.admit(&from, true).map(|_| ()).unwrap_err().to_string(),
+            admission.admit(&from).map(|_| ()).unwrap_err().to_string(),
             "the limit of 2 connections per IP address is reached"
         );
-        assert!(admission.admit(&"/ip4/203.0.113.6/tcp/1".parse().unwrap(), true).is_ok());
-        assert!(admission.admit(&from, false).is_ok(), "we may dial it all the same");
+        assert!(admission.admit(&"/ip4/203.0.113.6/tcp/1".parse().unwrap()).is_ok());
+        assert!(admission.admit_dial(&from, 1).is_ok(), "we may dial it all the same");
         let group = a.group;
         drop((a, b));
         admission.forget_unused(group);
         assert!(admission.groups.len() <= 1);
+    }
+
+    #[test]
+    fn a_dial_holds_a_descriptor_for_every_socket_until_one_has_won() {
+        let mut admission = admission(ConnectionLimits::default(), 64 + 10);
+        let to: Multiaddr = "/ip4/203.0.113.5/tcp/1".parse().unwrap();
+        let mut dial = admission.admit_dial(&to, 8).unwrap();
+        assert!(admission.admit_dial(&to, 8).is_err(), "it would take from the reserve");
+        dial.keep_one_descriptor();
+        assert_eq!(admission.node().used(Resource::Descriptors), 1);
+        assert!(admission.admit_dial(&to, 8).is_ok());
     }
 }
