@@ -46,6 +46,15 @@ struct Pipe {
     connection: Option<Waker>,
 }
 
+impl Pipe {
+    /// It stays registered: the connection asks for what changed, once, whenever it is woken.
+    fn wake_connection(&self) {
+        if let Some(waker) = &self.connection {
+            waker.wake_by_ref();
+        }
+    }
+}
+
 fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
     pipe.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -79,7 +88,7 @@ impl Stream {
                 pipe.inbound.push_front(rest);
             }
             pipe.consumed += bytes.len();
-            wake(&mut pipe.connection);
+            pipe.wake_connection();
             return Poll::Ready(Ok(Some(bytes)));
         }
         match pipe.inbound_end {
@@ -111,7 +120,7 @@ impl Stream {
         }
         let part = from.get(..room).unwrap_or(from);
         pipe.outbound.extend_from_slice(part);
-        wake(&mut pipe.connection);
+        pipe.wake_connection();
         Poll::Ready(Ok(part.len()))
     }
 
@@ -132,7 +141,7 @@ impl Stream {
             let mut pipe = lock(&self.pipe);
             if !pipe.closed {
                 pipe.closed = true;
-                wake(&mut pipe.connection);
+                pipe.wake_connection();
             }
         }
         self.poll_taken(cx)
@@ -143,7 +152,7 @@ impl Drop for Stream {
         let mut pipe = lock(&self.pipe);
         pipe.dropped = true;
         pipe.inbound.clear();
-        wake(&mut pipe.connection);
+        pipe.wake_connection();
     }
 }
 impl fmt::Debug for Stream {
@@ -155,10 +164,7 @@ impl fmt::Debug for Stream {
 impl StreamHalf {
     /// Wake this when the application reads, writes, closes or drops.
     pub fn on_application(&mut self, waker: &Waker) {
-        let mut pipe = lock(&self.pipe);
-        if !pipe.connection.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            pipe.connection = Some(waker.clone());
-        }
+        lock(&self.pipe).connection = Some(waker.clone());
     }
     /// Received bytes; bounded by the stream's window, because they count as consumed only once they are read.
     pub fn push(&mut self, bytes: Bytes) {

@@ -2,12 +2,14 @@
 //!
 //! A link knows *streams*, not bytes ([`Streams`]), and lengths, not messages ([`Messages`]); so it is compiled once,
 //! and runs the same over yamux, over QUIC, and in a simulation.
+mod application;
 mod stream;
 
 use crate::{
     Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef, Timers,
     shim::{LinkEvent, Messages, Slot},
 };
+use application::Touched;
 use peerage_core::{
     Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, StreamProtocol, Streams, StreamsEvent,
 };
@@ -91,9 +93,7 @@ pub(crate) struct Link {
     /// Stopped decoding because the core's mailbox was full.
     starved: BTreeSet<Key>,
     confirms: Confirms,
-    /// Streams in an application's hands.
-    detached: BTreeSet<Key>,
-    application: Option<Waker>,
+    touched: Touched,
 }
 
 /// A stream that is wanted.
@@ -137,21 +137,13 @@ impl Link {
             inbound_seq: 0,
             starved: BTreeSet::new(),
             confirms: Confirms::default(),
-            detached: BTreeSet::new(),
-            application: None,
+            touched: Touched::default(),
         }
     }
     /// Wake this when an application reads or writes a detached stream.
     pub(crate) fn on_application(&mut self, waker: &Waker) {
-        if !self.application.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.application = Some(waker.clone());
-        }
-        for key in &self.detached {
-            if let Some(stream) = self.streams.get_mut(key) {
-                stream.on_application(waker);
-                self.busy.insert(*key);
-            }
-        }
+        self.touched.set_task(waker);
+        self.touched.take(&mut self.busy);
     }
     /// A message waits to be encoded.
     pub(crate) fn on_message(&mut self, on: StreamId) -> bool {
@@ -207,7 +199,7 @@ impl Link {
             LinkCommand::Pause(_) => stream.paused = true,
             LinkCommand::Resume(_) => stream.paused = false,
             LinkCommand::Detach(_) => {
-                if let Some(raw) = stream.detach(self.application.as_ref()) {
+                if let Some(raw) = stream.detach(&self.touched) {
                     messages.tell(id, LinkEvent::Detached(raw));
                 }
             }
@@ -249,7 +241,7 @@ impl Link {
             if let Some(code) = stop {
                 stream.stop(code, streams);
             }
-            if let Some(raw) = stream.detach_early(self.application.as_ref()) {
+            if let Some(raw) = stream.detach_early(&self.touched) {
                 messages.tell(id, LinkEvent::Detached(raw));
             }
             self.streams.insert(key, stream);
@@ -357,7 +349,7 @@ impl Link {
     fn drive(&mut self, key: Key, streams: &mut dyn Streams, messages: &mut dyn Messages) {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let was_negotiating = stream.is_negotiating();
-        let mut end = stream.negotiate(streams, messages, self.application.as_ref());
+        let mut end = stream.negotiate(streams, messages, &self.touched);
         if was_negotiating && !stream.is_negotiating() && end.is_none() {
             self.negotiating.cancel(key);
             if stream.is_inbound() {
@@ -371,9 +363,6 @@ impl Link {
         }
         if stream.starved {
             self.starved.insert(key);
-        }
-        if stream.is_detached() {
-            self.detached.insert(key);
         }
         if let Some(end) = end {
             self.end(key, end, streams, messages);
@@ -392,7 +381,7 @@ impl Link {
             let id =
                 messages.inbound_id(slot, u64::from(self.about.number) << 32 | u64::from(self.inbound_seq));
             self.keys.insert(id, key);
-            stream.open_inbound(id, &self.about, messages, self.application.as_ref());
+            stream.open_inbound(id, &self.about, messages, &self.touched);
             return None;
         }
         if settings.at_max_inbound == AtMaxInbound::Wait && inbound.waiting.len() < WAITING.get() {
@@ -407,7 +396,6 @@ impl Link {
         let Some(mut stream) = self.streams.remove(&key) else { return };
         self.busy.remove(&key);
         self.starved.remove(&key);
-        self.detached.remove(&key);
         self.negotiating.cancel(key);
         if stream.is_inbound() && stream.is_negotiating() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);

@@ -1,5 +1,5 @@
 //! One stream of a link, from the first byte of its negotiation to its end.
-use super::{ANSWERS, About};
+use super::{ANSWERS, About, application::Touched};
 use crate::{
     Direction, Offer, Receipt, StreamError, StreamId,
     shim::{LinkEvent, Messages, Progress, Replied, Sent, Slot},
@@ -10,7 +10,7 @@ use peerage_core::{
     StreamProtocol, Streams,
     multistream::{Dialing, Listening},
 };
-use std::{collections::VecDeque, task::Waker};
+use std::collections::VecDeque;
 
 /// Encoded ahead of the muxer, per stream: no more than fills a few records.
 const AHEAD: usize = 64 << 10;
@@ -168,31 +168,19 @@ impl LinkStream {
         stream
     }
     /// Raw with a single offer: the application may write before the peer confirmed.
-    pub(super) fn detach_early(&mut self, waker: Option<&Waker>) -> Option<Stream> {
+    pub(super) fn detach_early(&mut self, touched: &Touched) -> Option<Stream> {
         let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
-        if self.wants_raw && lazy { self.detach(waker) } else { None }
+        if self.wants_raw && lazy { self.detach(touched) } else { None }
     }
-    pub(super) fn detach(&mut self, waker: Option<&Waker>) -> Option<Stream> {
+    pub(super) fn detach(&mut self, touched: &Touched) -> Option<Stream> {
         if self.pipe.is_some() {
             return None;
         }
         let (stream, mut half) = Stream::pair();
-        if let Some(waker) = waker {
-            half.on_application(waker);
-        }
+        half.on_application(&touched.waker(self.key));
         self.pipe = Some(half);
         Some(stream)
     }
-    /// Wake this when the application does something.
-    pub(super) fn on_application(&mut self, waker: &Waker) {
-        if let Some(pipe) = &mut self.pipe {
-            pipe.on_application(waker);
-        }
-    }
-    pub(super) fn is_detached(&self) -> bool {
-        self.pipe.is_some()
-    }
-
     pub(super) fn is_inbound(&self) -> bool {
         self.direction == Direction::Inbound
     }
@@ -263,7 +251,7 @@ impl LinkStream {
         &mut self,
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
-        waker: Option<&Waker>,
+        touched: &Touched,
     ) -> Option<End> {
         let mut output = BytesMut::new();
         let rest = match &mut self.phase {
@@ -291,7 +279,7 @@ impl LinkStream {
                         }
                         self.name = Some(name);
                         if self.wants_raw
-                            && let Some(raw) = self.detach(waker)
+                            && let Some(raw) = self.detach(touched)
                             && let Some(id) = self.id
                         {
                             messages.tell(id, LinkEvent::Detached(raw));
@@ -359,7 +347,7 @@ impl LinkStream {
         id: StreamId,
         about: &About,
         messages: &mut dyn Messages,
-        waker: Option<&Waker>,
+        touched: &Touched,
     ) {
         let Phase::Held { reply } = std::mem::replace(&mut self.phase, Phase::Open) else { return };
         self.put(&reply);
@@ -367,7 +355,7 @@ impl LinkStream {
         let (Some(slot), Some(name)) = (self.slot, self.name.clone()) else { return };
         messages.tell(id, LinkEvent::Opened(name.clone(), Some(slot)));
         if messages.settings(slot).is_some_and(|settings| settings.raw) {
-            if let Some(raw) = self.detach(waker) {
+            if let Some(raw) = self.detach(touched) {
                 messages.tell(id, LinkEvent::Detached(raw));
             }
         } else if messages.opened(slot, &about.asked(id, self.direction, &name)) == Replied::Last {
