@@ -85,9 +85,12 @@ pub trait Muxer: Send + Sync + 'static {
     fn session(&self, role: Role, scope: &Scope) -> Box<dyn Session>;
 }
 
-/// A transport with streams of its own: QUIC, WebRTC.
+/// A transport with streams of its own: QUIC, WebRTC. It sends by itself, and after [`close`](Streams::close) it says
+/// [`Closed`](StreamsEvent::Closed) once what was written has arrived.
 pub trait Native: Streams {
-    /// Drives the connection; ready when there are events.
+    /// What it keeps is charged to this from now on.
+    fn charge(&mut self, scope: &Scope);
+    /// Drives the connection; ready when there are events, pending once all of them were taken.
     fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()>;
     /// The stream's own halves, for detached streams. `None`: the link makes a pipe.
     fn detach(&mut self, _on: Key) -> Option<Stream> {

@@ -12,9 +12,10 @@ use crate::{
     error::AttemptError,
     link::{Link, LinkCommand},
     shim::{Shim, ToCore, ToLink},
-    task::{self, Mailbox, Ready, Task},
+    task::{self, Io, Mailbox, Ready, Task},
     upgrade::{UpgradeError, Upgraded, Upgrades, secure},
 };
+use bytes::BytesMut;
 use futures::{
     FutureExt, Stream, StreamExt,
     future::{AbortHandle, Abortable, BoxFuture},
@@ -439,10 +440,13 @@ impl<B: NetworkBehaviour> Swarm<B> {
                 connecting.store(false, Ordering::Relaxed);
                 match raw {
                     Raw::Socket(socket) => secure(socket, (role, expected), &upgrades, &scope).await,
-                    Raw::Native { .. } => Err(UpgradeError::Failed(
-                        Stage::Muxer,
-                        "transports with streams of their own are not driven yet".into(),
-                    )),
+                    Raw::Native { peer, .. } if expected.is_some_and(|expected| expected != peer) => {
+                        Err(UpgradeError::WrongPeer(peer))
+                    }
+                    Raw::Native { peer, mut streams, .. } => {
+                        streams.charge(&scope);
+                        Ok(Upgraded { peer, io: Io::Native(streams), plain: BytesMut::new() })
+                    }
                 }
             };
             let mut work = std::pin::pin!(work);

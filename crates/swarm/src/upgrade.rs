@@ -1,9 +1,12 @@
 //! From connected bytes to secure streams: security, then a muxer, each agreed on by multistream-select.
-use crate::{Stage, error::AttemptError};
+use crate::{
+    Stage,
+    error::AttemptError,
+    task::{self, Io},
+};
 use bytes::{Buf, BytesMut};
 use peerage_core::{
-    Bound, Muxer, PeerId, Records, Role, Scope, Secured, Security, SecurityError, Session, Socket,
-    StreamProtocol,
+    Bound, Muxer, PeerId, Records, Role, Scope, Secured, Security, SecurityError, Socket, StreamProtocol,
     multistream::{Dialing, Listening},
 };
 use std::{future::poll_fn, io, sync::Arc, task::ready};
@@ -35,15 +38,9 @@ impl std::fmt::Debug for Upgrades {
 /// A connection with secure streams.
 pub(crate) struct Upgraded {
     pub(crate) peer: PeerId,
-    pub(crate) socket: Box<dyn Socket>,
-    pub(crate) records: Box<dyn Records>,
-    pub(crate) session: Box<dyn Session>,
-    /// Sealed bytes that have arrived already.
-    pub(crate) input: BytesMut,
+    pub(crate) io: Io,
     /// Plain bytes that have arrived already.
     pub(crate) plain: BytesMut,
-    /// Sealed bytes that are to be sent first.
-    pub(crate) output: BytesMut,
 }
 
 /// Why it did not come about.
@@ -80,15 +77,8 @@ pub(crate) async fn secure(
     let muxer = muxer.ok_or_else(|| UpgradeError::Failed(Stage::Muxer, "no muxer in common".into()))?;
     let session = muxer.session(role, scope);
     let Sealed { pipe, records, plain } = sealed;
-    Ok(Upgraded {
-        peer,
-        socket: pipe.socket,
-        records,
-        session,
-        input: pipe.input,
-        plain,
-        output: pipe.output,
-    })
+    let io = task::Sealed::new(pipe.socket, records, session, pipe.input, pipe.output);
+    Ok(Upgraded { peer, io: Io::Sealed(io), plain })
 }
 
 /// Bytes in the clear.
