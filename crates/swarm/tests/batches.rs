@@ -1,9 +1,9 @@
 //! What travels together.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-#[allow(dead_code, unreachable_pub, reason = "shared by several tests")]
+#[allow(unreachable_pub, reason = "shared by several tests")]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{
     connect, node,
     raw::{FIN, Raw, SYN, data, hello},
@@ -18,7 +18,7 @@ async fn ask(protocol: &str, request: &[u8]) -> (Vec<u8>, usize, Duration) {
     let asking = async {
         let mut peer = Raw::connect(&address).await;
         peer.read_for(Duration::from_millis(50)).await;
-        let (id, before, begun) = (peer.next_id(), peer.read, Instant::now());
+        let (id, before, begun) = (peer.next_id(), peer.read, tokio::time::Instant::now());
         let body = [hello(protocol), request.to_vec()].concat();
         peer.send(&data(SYN | FIN, id, &body)).await.unwrap();
         let (mut answer, want) = (Vec::new(), hello(protocol).len() + request.len());
