@@ -287,6 +287,13 @@ impl Link {
         let mut pumped = Pumped::default();
         loop {
             while let Some(event) = streams.next_event() {
+                // Those that have said their name do not stand in the way of one more.
+                if matches!(event, StreamsEvent::Inbound(_)) && self.inbound_negotiating >= NEGOTIATING.get()
+                {
+                    while let Some(key) = self.busy.pop_first() {
+                        self.drive(key, streams, messages);
+                    }
+                }
                 self.on_streams_event(event, streams, messages, now, &mut pumped);
             }
             if let Some(key) = self.busy.pop_first() {
