@@ -133,10 +133,14 @@ pub struct FrameWriter {
     whole: ShortQueue<Bytes>,
     tail: BytesMut,
     len: usize,
+    /// What went through `tail` since it was empty.
+    gathered: usize,
 }
 
 /// From this size on a payload is kept instead of being copied.
 const KEEP: usize = 1 << 10;
+/// The first part brings room for some more.
+const SMALL: usize = 32;
 
 impl FrameWriter {
     /// How many bytes wait.
@@ -149,14 +153,18 @@ impl FrameWriter {
     }
     /// Appends a copy.
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        self.tail.extend_from_slice(bytes);
+        self.put_with(|tail| {
+            tail.reserve(bytes.len().max(SMALL));
+            tail.extend_from_slice(bytes);
+        });
     }
     /// Appends what `write` appends to the buffer it is given.
     pub fn put_with<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
         let result = write(&mut self.tail);
-        self.len += self.tail.len().saturating_sub(before);
+        let put = self.tail.len().saturating_sub(before);
+        self.len += put;
+        self.gathered += put;
         result
     }
     /// Appends a varint.
@@ -209,7 +217,11 @@ impl Buf for FrameWriter {
             n -= part;
         }
         if self.len == 0 {
-            self.tail = BytesMut::new(); // A quiet stream holds no memory.
+            // A quiet stream holds next to no memory.
+            let spent = std::mem::take(&mut self.gathered);
+            if spent > KEEP {
+                self.tail = BytesMut::new();
+            }
         }
     }
     /// What lies in one piece is handed over as it is, without copying.

@@ -51,6 +51,15 @@ impl<K: Eq + Hash, V> Table<K, V> {
     pub fn all(&self, is: impl FnMut(&V) -> bool) -> bool {
         self.0.values().all(is)
     }
+    /// All of them, in an order that means nothing: what is made of it must be the same in any other.
+    #[allow(clippy::disallowed_methods, reason = "the caller's promise")]
+    pub fn in_any_order(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter()
+    }
+    /// Takes all of them out.
+    pub fn clear(&mut self) {
+        self.0 = HashMap::default();
+    }
     /// What is there, or will be from now on.
     pub fn get_or_insert_with(&mut self, key: K, new: impl FnOnce() -> V) -> &mut V {
         self.0.entry(key).or_insert_with(new)
