@@ -37,8 +37,13 @@
 //! locks or reads a clock) is left to the workspace's lints.
 #![forbid(unsafe_code)]
 
+mod sim;
 mod solo;
 mod solos;
 
+pub use sim::{
+    Differs, Event, Failure, Fields, Held, Kind, LinkInfo, LinkLoss, Node, NodeInfo, Seen, Sim, SimError, ms,
+    repeats, secs, seed, try_repeats,
+};
 pub use solo::{Given, SentDatagram, Solo, accepted, dialed, peer, same_twice};
 pub use solos::Solos;
