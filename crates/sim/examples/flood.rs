@@ -1,10 +1,31 @@
 //! How fast a flood is simulated: `flood PEERS DEGREE MESSAGES BYTES [SEED]`.
 use peerage_floodsub::{Flood, FloodEvent, Topic};
-use peerage_sim::{Sim, ms, secs};
+use peerage_sim::{Fields, Sim, ms, secs};
 use std::{cell::Cell, env, rc::Rc};
 
 fn argument(at: usize, default: u64) -> u64 {
     env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The words of an event take longer than its delivery: its bytes say as much.
+fn hash(event: &FloodEvent, to: &mut Fields) {
+    match event {
+        FloodEvent::Message { from, propagation_source, data, seqno, verified, .. } => {
+            let from = from.iter().flat_map(|peer| peer.as_bytes().iter().copied()).collect::<Vec<_>>();
+            to.words("Message").bytes(&from).bytes(propagation_source.as_bytes()).bytes(data).bytes(seqno);
+            to.number(u64::from(*verified));
+        }
+        FloodEvent::Subscribed { peer, topic } => {
+            to.words("Subscribed").bytes(peer.as_bytes()).words(topic.id());
+        }
+        FloodEvent::Unsubscribed { peer, topic } => {
+            to.words("Unsubscribed").bytes(peer.as_bytes()).words(topic.id());
+        }
+        FloodEvent::Delivered { to: heard, of, .. } => {
+            to.words("Delivered").number(*heard as u64).number(*of as u64);
+        }
+        _ => {}
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "it measures how long the simulation takes")]
@@ -15,7 +36,7 @@ fn main() {
     let began = std::time::Instant::now();
     let heard = Rc::new(Cell::new(0_u64));
     let count = heard.clone();
-    let mut sim = Sim::new(seed).latency(ms(5)..ms(80)).watch(move |seen| {
+    let mut sim = Sim::new(seed).latency(ms(5)..ms(80)).hashing(hash).watch(move |seen| {
         if let peerage_swarm::SwarmEvent::Behaviour(FloodEvent::Message { .. }) = seen.event {
             count.set(count.get() + 1);
         }

@@ -1,12 +1,12 @@
 //! Many real nodes over a simulated network, in virtual time, on one thread, from one seed.
 mod build;
-mod engine;
+pub(crate) mod engine;
 mod error;
 mod faults;
 mod guard;
-mod hosts;
-mod journal;
-mod links;
+pub(crate) mod hosts;
+pub(crate) mod journal;
+pub(crate) mod links;
 mod outside;
 mod report;
 mod security;
@@ -19,12 +19,12 @@ pub use error::SimError;
 pub use faults::{Failure, LinkLoss};
 pub use journal::{Event, Fields, Kind};
 pub use report::{Held, LinkInfo, NodeInfo, Seen};
-pub use story::{Differs, repeats, try_repeats};
+pub use story::{Differs, Footprint, repeats, try_repeats};
 pub use units::{ms, secs, seed};
 
 use engine::Task;
 use guard::Guarded;
-use peerage_core::Instant;
+use peerage_core::{Bound, Instant};
 use peerage_identity::{Keypair, PeerId};
 use peerage_swarm::{Config, NetworkBehaviour, Swarm, SwarmEvent};
 use std::{
@@ -37,7 +37,12 @@ use std::{
 use world::{Bell, World};
 
 /// Swarm events of one node that wait to be taken; older ones are dropped, and [counted](NodeInfo::events_dropped).
-pub(crate) const EVENTS: usize = 65_536;
+pub(crate) const EVENTS: Bound = Bound {
+    name: "sim.events",
+    default: 65_536,
+    unit: "swarm events per node",
+    policy: "drop: the oldest; counted",
+};
 
 /// One of the nodes of a [`Sim`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,6 +8,7 @@ use super::{
     world::{Bell, What},
 };
 use futures::{StreamExt, future::BoxFuture};
+use peerage_core::Bound;
 use peerage_swarm::{NetworkBehaviour, SwarmEvent};
 use std::{
     any::Any,
@@ -19,7 +20,12 @@ use std::{
 };
 
 /// How often a node is driven at one instant before it counts as stuck.
-const TURNS: u32 = 200_000;
+pub(crate) const TURNS: Bound = Bound {
+    name: "sim.turns",
+    default: 200_000,
+    unit: "times a node is driven at one instant",
+    policy: "stop: the run ends, and names the node",
+};
 /// Events of a swarm that are taken before others are driven.
 const EVENTS_AT_ONCE: usize = 64;
 /// Events handled between two looks at memory.
@@ -223,16 +229,21 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
             let polled = self.caught(node, "a behaviour", |sim| {
                 let peer = sim.nodes.get_mut(node.index())?;
                 let swarm = peer.swarm.as_mut()?;
-                Some(swarm.poll_next_unpin(&mut Context::from_waker(&peer.waker)))
+                let polled = swarm.poll_next_unpin(&mut Context::from_waker(&peer.waker));
+                Some((polled, swarm.behaviour().take_asked()))
             })?;
+            let Some((polled, asked)) = polled else { return Ok(()) };
+            if let Some((commands, content)) = asked {
+                self.world.net().record(node.0, Kind::Asked, commands, 0, content);
+            }
             match polled {
-                Some(Poll::Ready(Some(event))) => self.on_event(node, event),
-                Some(Poll::Ready(None)) => {
+                Poll::Ready(Some(event)) => self.on_event(node, event),
+                Poll::Ready(None) => {
                     self.end_process(node, super::hosts::Running::Stopped, None);
                     self.world.record(node, Kind::Stopped, 0, 0);
                     return Ok(());
                 }
-                Some(Poll::Pending) | None => return Ok(()),
+                Poll::Pending => return Ok(()),
             }
         }
         if let Some(peer) = self.nodes.get(node.index()) {
@@ -246,11 +257,11 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         let Some(peer) = self.nodes.get_mut(node.index()) else { return Ok(()) };
         let (at, turns) = peer.turns;
         peer.turns = if at == now { (now, turns + 1) } else { (now, 1) };
-        if peer.turns.1 > TURNS {
+        if peer.turns.1 as usize > TURNS.get() {
             self.failed = true;
             let cause = self.cause(node);
             let behaviour = std::any::type_name::<B>().to_string();
-            return Err(SimError::StandsStill { node, behaviour, turns: TURNS, cause });
+            return Err(SimError::StandsStill { node, behaviour, turns: TURNS.get(), cause });
         }
         Ok(())
     }
@@ -308,7 +319,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         let Some(peer) = self.nodes.get_mut(node.index()) else { return };
         peer.messages.extend(said);
         if kept {
-            if peer.events.len() == super::EVENTS {
+            if peer.events.len() == super::EVENTS.get() {
                 peer.events.pop_front();
                 peer.events_dropped += 1;
             } else {

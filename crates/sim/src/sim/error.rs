@@ -136,7 +136,7 @@ pub enum SimError {
         /// The type of the behaviour.
         behaviour: String,
         /// How often.
-        turns: u32,
+        turns: usize,
         /// What the behaviour was told, or asked, before.
         cause: String,
     },
@@ -157,5 +157,27 @@ pub enum SimError {
         what: &'static str,
         /// How long.
         within: Duration,
+    },
+    /// A message is missing, or came more than once.
+    #[error("{node} heard {message:?} {times} times, and was to hear it once")]
+    Delivery {
+        /// Who.
+        node: Node,
+        /// What.
+        message: String,
+        /// How often.
+        times: usize,
+    },
+    /// Something was not given back.
+    #[error("{node} has more {what} than before: {now}, and it was {before}")]
+    Grown {
+        /// Who.
+        node: Node,
+        /// Of what.
+        what: &'static str,
+        /// How much there was.
+        before: usize,
+        /// How much there is.
+        now: usize,
     },
 }

@@ -1,4 +1,5 @@
 //! The contract, checked around every behaviour while it runs.
+use super::journal::Digest;
 use peerage_core::Instant;
 use peerage_swarm::{
     Command, ConnectionDenied, ConnectionInfo, DialId, Direction, FromSwarm, JobId, Multiaddr,
@@ -70,6 +71,8 @@ pub(super) struct Guarded<B> {
     last_link: u64,
     dials: BTreeSet<DialId>,
     jobs: BTreeSet<JobId>,
+    /// Commands since they were last taken, and what they were: equal inputs must give equal ones (C4).
+    asked: Cell<(u64, Digest)>,
 }
 
 struct Watched {
@@ -94,7 +97,13 @@ impl<B: NetworkBehaviour> Guarded<B> {
             last_link: 0,
             dials: BTreeSet::new(),
             jobs: BTreeSet::new(),
+            asked: Cell::new((0, Digest::new())),
         }
+    }
+    /// How many commands it has given since this was last asked, and a hash over their kinds and numbers, in order.
+    pub(super) fn take_asked(&self) -> Option<(u64, u64)> {
+        let (count, digest) = self.asked.replace((0, Digest::new()));
+        (count > 0).then(|| (count, digest.short()))
     }
     pub(super) fn cause(&self) -> Cause {
         self.cause
@@ -147,6 +156,9 @@ impl<B: NetworkBehaviour> Guarded<B> {
     fn check(&mut self, command: &Command<B::Message, B::ToSwarm>) {
         self.drained += 1;
         self.at_once += 1;
+        let (count, digest) = self.asked.get_mut();
+        *count += 1;
+        digest.word(number_of(command));
         let capacity = Outbox::<B::Message, B::ToSwarm>::CAPACITY;
         if self.drained > capacity {
             let what = format!("over {capacity} commands between two drains: it never drains");
@@ -240,6 +252,38 @@ impl<B: NetworkBehaviour> Guarded<B> {
     }
 }
 
+/// Its kind and the number of what it is about. Never a number that the process counts.
+fn number_of<M, E>(command: &Command<M, E>) -> u64 {
+    let (kind, number) = match command {
+        Command::Event(_) => (1, 0),
+        Command::Open { id, .. } => (2, id.number()),
+        Command::Send { on, .. } => (3, on.number()),
+        Command::Finish(id) => (4, id.number()),
+        Command::Stop(id, _) => (5, id.number()),
+        Command::Reset(id, _) => (6, id.number()),
+        Command::Pause(id) => (7, id.number()),
+        Command::Resume(id) => (8, id.number()),
+        Command::Detach(id) => (9, id.number()),
+        Command::Offload { id, .. } => (10, id.number()),
+        Command::Attach(id, _) => (11, id.number()),
+        Command::Datagram { on, interface, .. } => (12, on.number() << 16 | u64::from(*interface)),
+        Command::DropSource(id) => (13, id.number()),
+        Command::Dial(id, _) => (14, id.number()),
+        Command::CancelDial(id) => (15, id.number()),
+        Command::Serve(_) => (16, 0),
+        Command::Unserve(_) => (17, 0),
+        Command::Hide(..) => (18, 0),
+        Command::Snapshot(..) => (19, 0),
+        Command::Disconnect { .. } => (20, 0),
+        Command::KeepAlive { yes, .. } => (21, u64::from(*yes)),
+        Command::Listen(_) => (22, 0),
+        Command::ExternalAddr(..) => (23, 0),
+        Command::PeerAddr(..) => (24, 0),
+        Command::PeerProtocols(..) => (25, 0),
+        _ => (26, 0),
+    };
+    number << 5 ^ number >> 59 ^ kind
+}
 /// The path of fields in an id.
 fn route_of(mut id: StreamId) -> Route {
     let mut fields = Vec::new();

@@ -6,7 +6,7 @@ use super::{
     world::{Net, UNIX, What},
 };
 use bytes::Bytes;
-use peerage_core::{Interface, ListenerId, Multiaddr, multiaddr::Protocol};
+use peerage_core::{Bound, Interface, ListenerId, Multiaddr, multiaddr::Protocol};
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
@@ -19,9 +19,15 @@ pub(super) const PORT: u16 = 4001;
 /// As many addresses as 10.0.0.0/8 has.
 pub(super) const MOST: usize = (1 << 24) - 2;
 /// Connections that wait to be accepted, as Linux has by default.
-const BACKLOG: usize = 4096;
+pub(crate) const BACKLOG: Bound = Bound {
+    name: "sim.backlog",
+    default: 4096,
+    unit: "connections not yet accepted per node",
+    policy: "refuse: dialing fails with ConnectionRefused",
+};
 /// Datagrams that wait to be read by one socket.
-const DATAGRAMS: usize = 1024;
+pub(crate) const DATAGRAMS: Bound =
+    Bound { name: "sim.datagrams", default: 1024, unit: "datagrams per socket", policy: "drop: the newest" };
 /// What a segment takes.
 const LAN_LATENCY: (u64, u64) = (100_000, 900_000);
 
@@ -105,7 +111,7 @@ impl Host {
     pub(super) fn listens(&self, port: u16) -> ListenerState {
         match self.state {
             Running::Silent => ListenerState::Silent,
-            Running::Yes if self.listener(port).is_some() && self.incoming.len() < BACKLOG => {
+            Running::Yes if self.listener(port).is_some() && self.incoming.len() < BACKLOG.get() => {
                 ListenerState::Open
             }
             _ => ListenerState::Nobody,
@@ -275,7 +281,7 @@ impl Net {
         for socket in host.sockets.values_mut() {
             let meant = socket.v4.port() == sent_to.port()
                 && (!sent_to.ip().is_multicast() || socket.v4.ip() == sent_to.ip());
-            if meant && socket.received.len() < DATAGRAMS {
+            if meant && socket.received.len() < DATAGRAMS.get() {
                 socket.received.push_back((interface, from, bytes.clone()));
                 heard = true;
                 if let Some(waker) = socket.waker.take() {

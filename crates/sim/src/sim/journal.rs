@@ -1,5 +1,6 @@
 //! Everything observable, as events under one hash. Integers only; never an id of a process counter.
 use super::Node;
+use peerage_core::Bound;
 use std::{
     collections::VecDeque,
     fmt::{self, Write},
@@ -7,9 +8,15 @@ use std::{
 };
 
 /// Of the last events so many are kept, to be printed when something fails.
-const LAST: usize = 50;
-/// Events kept by a [trace](Journal::trace).
-const TRACE: usize = 2_000_000;
+pub(crate) const LAST: Bound =
+    Bound { name: "sim.last", default: 50, unit: "events printed on failure", policy: "drop: the oldest" };
+/// Events kept to be compared with another run.
+pub(crate) const TRACE: Bound = Bound {
+    name: "sim.trace",
+    default: 2_000_000,
+    unit: "events compared by `repeats`",
+    policy: "ignore: of later ones only the hash",
+};
 /// What is kept of an event's words.
 const WORDS: usize = 46;
 
@@ -65,6 +72,8 @@ kinds! {
     Parted = "parted" ["links" ""]
     /// The network is whole again.
     Healed = "healed" ["links" ""]
+    /// Its behaviour gave commands.
+    Asked = "asked" ["commands" ""]
     /// What its behaviour says.
     Said = "said" ["" ""]
     /// Its swarm: a connection is established.
@@ -258,7 +267,13 @@ pub(super) struct Journal {
 }
 impl Journal {
     pub(super) fn new() -> Self {
-        Self { hash: Digest::new(), count: 0, last: VecDeque::with_capacity(LAST), trace: None, sink: None }
+        Self {
+            hash: Digest::new(),
+            count: 0,
+            last: VecDeque::with_capacity(LAST.get()),
+            trace: None,
+            sink: None,
+        }
     }
     pub(super) fn record(&mut self, at: u64, node: u32, kind: Kind, a: u64, b: u64, content: u64) {
         self.put(Event { at, node, kind, a, b, content, words: [0; WORDS], len: 0 });
@@ -280,10 +295,10 @@ impl Journal {
         if let Some(sink) = &mut self.sink {
             sink(&event);
         }
-        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.len() < TRACE) {
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.len() < TRACE.get()) {
             trace.push(event);
         }
-        if self.last.len() == LAST {
+        if self.last.len() == LAST.get() {
             self.last.pop_front();
         }
         self.last.push_back(event);

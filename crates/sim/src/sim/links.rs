@@ -6,15 +6,26 @@ use super::{
     world::{Net, What},
 };
 use bytes::BytesMut;
+use peerage_core::Bound;
 use std::{collections::VecDeque, io, task::Waker};
 
 /// A dial that nobody answers is tried again after 1, 2, 4 s, as Linux does.
 const SYN_AGAIN: u64 = 1_000_000_000;
 const SYN_TRIES: u8 = 6;
 /// Bytes that wait on a link without a bandwidth: what Linux lets a socket's send buffer grow to.
-const QUEUE: usize = 4 << 20;
+pub(crate) const QUEUE: Bound = Bound {
+    name: "sim.queue",
+    default: 4 << 20,
+    unit: "bytes per link and direction",
+    policy: "wait: the writer is not ready",
+};
 /// And on one with a bandwidth, besides what is under way.
-const QUEUE_NARROW: usize = 256 << 10;
+pub(crate) const QUEUE_NARROW: Bound = Bound {
+    name: "sim.queue_narrow",
+    default: 256 << 10,
+    unit: "bytes per link and direction, besides what is under way",
+    policy: "wait: the writer is not ready",
+};
 
 /// All connections.
 #[derive(Default)]
@@ -300,11 +311,11 @@ impl Net {
     fn capacity(&self, latency: u64) -> usize {
         match (self.weather.queue, self.weather.bandwidth) {
             (Some(queue), None) => queue,
-            (None, None) => QUEUE,
+            (None, None) => QUEUE.get(),
             (queue, Some(bandwidth)) => {
                 let under_way = u128::from(bandwidth) * u128::from(latency) * 2 / 1_000_000_000;
                 let under_way = usize::try_from(under_way).unwrap_or(usize::MAX);
-                queue.unwrap_or(QUEUE_NARROW).saturating_add(under_way)
+                queue.unwrap_or(QUEUE_NARROW.get()).saturating_add(under_way)
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What a scenario does with its nodes, and what it looks at afterwards.
-use super::{Event, Node, Peer, Sim, SimError, State, journal::Kind};
+use super::{Event, Node, NodeInfo, Peer, Sim, SimError, State, journal::Kind};
 use peerage_core::{Instant, PeerId};
 use peerage_swarm::{NetworkBehaviour, Swarm, SwarmEvent};
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     fmt::{self, Debug},
 };
 
@@ -75,6 +76,65 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         self.nodes.get_mut(node.index()).map(|peer| std::mem::take(&mut peer.messages)).unwrap_or_default()
     }
 
+    /// Each of these nodes has heard each of these messages once, and nothing else, since they were last taken.
+    ///
+    /// # Panics
+    /// If not, with the node and the message.
+    pub fn expect_messages(&mut self, nodes: &[Node], messages: &[&str]) {
+        let result = self.try_expect_messages(nodes, messages);
+        self.expect(result);
+    }
+    /// Each of these nodes has heard each of these messages once, and nothing else, since they were last taken.
+    ///
+    /// # Errors
+    /// If not, with the node and the message.
+    pub fn try_expect_messages(&mut self, nodes: &[Node], messages: &[&str]) -> Result<(), SimError> {
+        for node in nodes {
+            let mut heard: BTreeMap<String, usize> = BTreeMap::new();
+            for message in self.messages(*node) {
+                *heard.entry(message).or_default() += 1;
+            }
+            let counted = |message: &&str| (heard.remove(*message).unwrap_or(0), message.to_string());
+            let wrong = messages.iter().map(counted).find(|(times, _)| *times != 1);
+            let other = || heard.first_key_value().map(|(message, times)| (*times, message.clone()));
+            if let Some((times, message)) = wrong.or_else(other) {
+                return Err(SimError::Delivery { node: *node, message, times });
+            }
+        }
+        Ok(())
+    }
+    /// What every running node holds, to be compared by [`expect_no_growth`](Self::expect_no_growth).
+    pub fn footprint(&self) -> Footprint {
+        Footprint(self.all().into_iter().map(|node| (node, self.info(node))).collect())
+    }
+    /// No node holds more than it did: bytes, streams, dials, jobs. For moments at which the network is idle.
+    ///
+    /// # Panics
+    /// If one does.
+    pub fn expect_no_growth(&mut self, since: &Footprint) {
+        let result = self.try_expect_no_growth(since);
+        self.expect(result);
+    }
+    /// No node holds more than it did: bytes, streams, dials, jobs. For moments at which the network is idle.
+    ///
+    /// # Errors
+    /// If one does.
+    pub fn try_expect_no_growth(&self, since: &Footprint) -> Result<(), SimError> {
+        for (node, was) in since.0.iter().filter(|(_, was)| was.running) {
+            let is = self.info(*node);
+            let all = [
+                ("bytes reserved by its connections", was.bytes_held, is.bytes_held),
+                ("streams open", was.open.0, is.open.0),
+                ("dials under way", was.open.1, is.open.1),
+                ("jobs under way", was.open.2, is.open.2),
+            ];
+            if let Some((what, before, now)) = all.into_iter().find(|(_, before, now)| now > before) {
+                return Err(SimError::Grown { node: *node, what, before, now });
+            }
+        }
+        Ok(())
+    }
+
     /// The virtual time.
     pub fn now(&self) -> Instant {
         self.world.instant()
@@ -114,6 +174,10 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         if peer.state == State::Runs { Ok(peer) } else { Err(SimError::Down(node)) }
     }
 }
+
+/// What nodes held at one moment.
+#[derive(Clone, Debug)]
+pub struct Footprint(Vec<(Node, NodeInfo)>);
 
 /// `Swarm` of a guarded behaviour, without its type.
 trait Look<B> {
