@@ -14,7 +14,7 @@ use std::{
     any::Any,
     fmt::{Debug, Write},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -162,9 +162,9 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
     pub(super) fn drive(&mut self) -> Result<(), SimError> {
         let world = self.world.clone();
         loop {
-            let spawned = std::mem::take(&mut world.net().spawned);
-            for (node, future) in spawned {
-                self.adopt(node, future);
+            if world.has_spawned.swap(false, Ordering::Relaxed) {
+                let spawned = std::mem::take(&mut world.net().spawned);
+                spawned.into_iter().for_each(|(node, future)| self.adopt(node, future));
             }
             let Some(id) = world.queue.pop() else { return Ok(()) };
             if id >= TASKS {

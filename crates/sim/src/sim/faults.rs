@@ -144,12 +144,6 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
             ours
         };
         drop(spawned);
-        if let Some(peer) = self.nodes.get_mut(node.index())
-            && let Some(swarm) = peer.swarm.take()
-        {
-            // What it was is kept for a restart; what it held is not.
-            peer.swarm = Some(swarm);
-        }
         if let Some(host) = world.net().host(node.0) {
             host.dying = None;
         }

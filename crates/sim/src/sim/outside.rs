@@ -16,7 +16,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -44,6 +44,7 @@ impl Runtime for System {
     }
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.world.net().spawned.push_back((self.node, task));
+        self.world.has_spawned.store(true, Ordering::Relaxed);
     }
     fn timer(&self) -> Box<dyn Timer> {
         let mut net = self.world.net();

@@ -11,7 +11,6 @@ use super::{
 use futures::future::BoxFuture;
 use peerage_core::Instant;
 use std::{
-    cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,7 +23,7 @@ use std::{
 pub(super) const UNIX: u64 = 1_780_000_000;
 
 /// What happens at some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     /// A dial reaches the other side.
     Syn { link: u32, life: u32, tries: u8 },
@@ -48,11 +47,33 @@ pub(super) enum What {
     Failure,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Due {
     at: u64,
     seq: u64,
     what: What,
+}
+impl Due {
+    fn key(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.seq)
+    }
+}
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+/// The earliest first, out of a heap that gives its greatest.
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.key().cmp(&self.key())
+    }
 }
 
 /// How the network behaves.
@@ -72,7 +93,7 @@ pub(super) struct Weather {
 }
 
 pub(super) struct Net {
-    heap: BinaryHeap<Reverse<Due>>,
+    heap: BinaryHeap<Due>,
     seq: u64,
     pub(super) now: u64,
     pub(super) weather: Weather,
@@ -103,16 +124,16 @@ pub(super) struct Timing {
 impl Net {
     pub(super) fn due(&mut self, at: u64, what: What) {
         self.seq += 1;
-        self.heap.push(Reverse(Due { at, seq: self.seq, what }));
+        self.heap.push(Due { at, seq: self.seq, what });
     }
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse(due)| due.at)
+        self.heap.peek().map(|due| due.at)
     }
     pub(super) fn pop_due(&mut self, now: u64) -> Option<What> {
         if self.next_due()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(due)| due.what)
+        self.heap.pop().map(|due| due.what)
     }
     pub(super) fn waiting(&self) -> usize {
         self.heap.len()
@@ -198,6 +219,8 @@ impl Wake for Bell {
 
 pub(super) struct World {
     now: AtomicU64,
+    /// Somebody spawned a task.
+    pub(super) has_spawned: AtomicBool,
     net: Mutex<Net>,
     pub(super) queue: Arc<Queue>,
     pub(super) seed: u64,
@@ -228,7 +251,13 @@ impl World {
             dice: Dice::new(seed, 1),
             busy: 0,
         };
-        Arc::new(Self { now: AtomicU64::new(0), net: Mutex::new(net), queue: Arc::default(), seed })
+        Arc::new(Self {
+            now: AtomicU64::new(0),
+            has_spawned: AtomicBool::new(false),
+            net: Mutex::new(net),
+            queue: Arc::default(),
+            seed,
+        })
     }
     pub(super) fn net(&self) -> MutexGuard<'_, Net> {
         self.net.lock().unwrap_or_else(PoisonError::into_inner)
