@@ -59,6 +59,12 @@ impl RecvBuf {
         self.move_front(n, |part| copy.extend_from_slice(part));
         Some(copy.freeze())
     }
+    /// What was received first, as it was received.
+    pub fn take_chunk(&mut self) -> Option<Bytes> {
+        let chunk = self.chunks.pop_front()?;
+        self.len -= chunk.len();
+        Some(chunk)
+    }
     /// The first `N` bytes, without allocating.
     pub fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         if N > self.len {

@@ -416,8 +416,7 @@ impl LinkStream {
         messages: &mut dyn Messages,
     ) -> Result<(), InvalidMessage> {
         if let Some(pipe) = &mut self.pipe {
-            let len = self.recv.len();
-            if let Some(bytes) = self.recv.take(len).filter(|bytes| !bytes.is_empty()) {
+            while let Some(bytes) = self.recv.take_chunk() {
                 pipe.push(bytes);
             }
             let consumed = pipe.take_consumed().min(self.owed);

@@ -14,6 +14,8 @@ pub(super) const READ: usize = 64 << 10;
 const ROOM: usize = 128 << 10;
 /// A part of a record up to this size is copied, so that the buffer is free for others.
 const SMALL_PART: usize = 4 << 10;
+/// Records are sealed until there is this much for one write: one of Noise, or four of TLS.
+const BATCH: usize = 48 << 10;
 /// How long a connection may keep the buffer for the sake of a larger part.
 const PART_TIME: Duration = Duration::from_secs(1);
 /// Of which one turn of a native connection is thought to take this much.
@@ -130,11 +132,30 @@ pub(crate) struct Sealed {
     part: Option<(Instant, Permit)>,
 }
 
+/// Buffers kept for reading on one thread: those in whose parts an application still reads, and a free one.
+const READING_KEPT: usize = 6;
+
 thread_local! {
     /// What is read lands here first: an idle connection owns no buffer.
-    static READING: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    static READING: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
     /// What is sealed is made here; it belongs to a connection only while the socket is full.
     static SEALING: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// An empty buffer with [`ROOM`]: one that nobody reads in any more, if there is one.
+fn take_buffer() -> BytesMut {
+    READING.with_borrow_mut(|kept| {
+        let free = kept.iter_mut().position(|buffer| buffer.try_reclaim(ROOM));
+        free.map_or_else(|| BytesMut::with_capacity(ROOM), |at| kept.swap_remove(at))
+    })
+}
+fn give_buffer(mut buffer: BytesMut) {
+    buffer.clear();
+    READING.with_borrow_mut(|kept| {
+        if kept.len() < READING_KEPT {
+            kept.push(buffer);
+        }
+    });
 }
 
 impl Sealed {
@@ -157,13 +178,13 @@ impl Sealed {
         scope: &Scope,
         budget: &mut usize,
     ) -> io::Result<bool> {
-        let mut buffer = match self.input.is_empty() {
-            true => READING.take(),
-            false => std::mem::take(&mut self.input),
-        };
-        buffer.reserve(READ);
-        if buffer.is_empty() {
-            buffer.reserve(ROOM);
+        let mut buffer = std::mem::take(&mut self.input);
+        if !buffer.try_reclaim(READ) || buffer.is_empty() {
+            let part = std::mem::replace(&mut buffer, take_buffer());
+            buffer.extend_from_slice(&part);
+            if self.part.is_some() {
+                give_buffer(part);
+            }
         }
         let before = buffer.len();
         let read = self.socket.poll_read(cx, &mut buffer);
@@ -195,11 +216,10 @@ impl Sealed {
         }
         self.input = BytesMut::new();
         self.part = None;
-        let mut buffer = READING.take();
+        let mut buffer = take_buffer();
         let mut ended = false;
         for _ in 0..16 {
             buffer.clear();
-            buffer.reserve(ROOM);
             match self.socket.poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(n)) if n > 0 => continue,
                 Poll::Ready(_) => ended = true,
@@ -207,8 +227,7 @@ impl Sealed {
             }
             break;
         }
-        buffer.clear();
-        READING.set(buffer);
+        give_buffer(buffer);
         ended
     }
 
@@ -227,14 +246,14 @@ impl Sealed {
     }
 
     /// Part of a record stays with the connection. A large one keeps the buffer, because the rest is on its way.
-    fn keep(&mut self, mut buffer: BytesMut, scope: &Scope, now: Instant) {
+    fn keep(&mut self, buffer: BytesMut, scope: &Scope, now: Instant) {
         if buffer.is_empty() {
             self.part = None;
-            READING.set(buffer);
+            give_buffer(buffer);
         } else if buffer.len() <= SMALL_PART {
             self.part = None;
-            self.input = BytesMut::from(&*buffer.split());
-            READING.set(buffer);
+            self.input = BytesMut::from(&*buffer);
+            give_buffer(buffer);
         } else {
             if self.part.is_none() {
                 self.part = scope.reserve(Resource::Bytes, ROOM).ok().map(|permit| (now, permit));
@@ -247,7 +266,8 @@ impl Sealed {
     }
     fn shrink(&mut self) {
         self.part = None;
-        self.input = BytesMut::from(&*self.input);
+        let small = BytesMut::from(&*self.input);
+        give_buffer(std::mem::replace(&mut self.input, small));
     }
     /// The rest of a part is late.
     fn on_timeout(&mut self, now: Instant) {
@@ -259,8 +279,8 @@ impl Sealed {
         self.part.as_ref().map(|(since, _)| since.after(PART_TIME))
     }
 
-    /// Fills, seals and writes records until there is nothing to send, or the socket is full. Never more than one
-    /// record is sealed ahead of the socket.
+    /// Fills, seals and writes records until there is nothing to send, or the socket is full. Never more than a batch is
+    /// sealed ahead of the socket.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<Wrote> {
         let mut some = false;
         loop {
@@ -284,13 +304,21 @@ impl Sealed {
                 record = SEALING.take();
             }
             record.clear();
-            record.resize(before, 0);
-            if self.session.fill(&mut record, most, now) == 0 {
+            while record.len() < BATCH {
+                let from = record.len();
+                record.resize(from + before, 0);
+                if self.session.fill(&mut record, most, now) == 0 {
+                    record.truncate(from);
+                    break;
+                }
+                record.reserve(behind);
+                let sealed = self.records.seal(&mut record, from);
+                sealed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            }
+            if record.is_empty() {
                 SEALING.set(record);
                 return Ok(Wrote::All(some));
             }
-            record.reserve(behind);
-            self.records.seal(&mut record, 0).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
             self.output = record;
         }
     }
