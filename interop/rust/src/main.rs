@@ -5,7 +5,9 @@
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, SwarmBuilder, floodsub, gossipsub, identify, mdns, noise, ping,
+    Multiaddr, PeerId, SwarmBuilder, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    floodsub, gossipsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
     tcp, tls, yamux,
 };
@@ -59,14 +61,18 @@ fn say(what: Value) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
-    let builder = SwarmBuilder::with_new_identity().with_tokio();
-    // It speaks one of them only, so that nobody can fall back on the other.
-    let builder = match args.security.as_str() {
-        "noise" => builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?,
-        "tls" => builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)?,
-        other => return Err(format!("unknown security {other}").into()),
-    };
-    let mut swarm = builder
+    let security = args.security.clone();
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        // What `with_tcp` does, with one of the two, so that nobody falls back on the other.
+        .with_other_transport(|key| -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy);
+            Ok(match security.as_str() {
+                "noise" => tcp.authenticate(noise::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                "tls" => tcp.authenticate(tls::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                other => return Err(format!("unknown security {other}").into()),
+            })
+        })?
         .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
             let id = key.public().to_peer_id();
             let gossip = || {
