@@ -1,13 +1,15 @@
 //! A peer on the published rust-libp2p, to test ours against.
 //!
-//!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns]
+//!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns] [--security noise|tls]
 //!
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, SwarmBuilder, floodsub, gossipsub, identify, mdns, noise, ping,
+    Multiaddr, PeerId, SwarmBuilder, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    floodsub, gossipsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use serde_json::{Value, json};
 use std::{error::Error, time::Duration};
@@ -28,6 +30,7 @@ struct Args {
     listen: Vec<Multiaddr>,
     dial: Vec<Multiaddr>,
     mdns: bool,
+    security: String,
 }
 
 fn args() -> Result<Args, Box<dyn Error>> {
@@ -38,12 +41,13 @@ fn args() -> Result<Args, Box<dyn Error>> {
         _ => return Err("usage: rust-peer floodsub|gossipsub TOPIC [--listen A] [--dial A] [--mdns]".into()),
     };
     let mut args =
-        Args { gossipsub, topic: words.next().ok_or("no topic")?, listen: vec![], dial: vec![], mdns: false };
+        Args { gossipsub, topic: words.next().ok_or("no topic")?, listen: vec![], dial: vec![], mdns: false, security: "noise".into() };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--listen" => args.listen.push(words.next().ok_or("no address")?.parse()?),
             "--dial" => args.dial.push(words.next().ok_or("no address")?.parse()?),
             "--mdns" => args.mdns = true,
+            "--security" => args.security = words.next().ok_or("no name")?,
             other => return Err(format!("unknown flag {other}").into()),
         }
     }
@@ -57,9 +61,18 @@ fn say(what: Value) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
+    let security = args.security.clone();
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        // What `with_tcp` does, with one of the two, so that nobody falls back on the other.
+        .with_other_transport(|key| -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy);
+            Ok(match security.as_str() {
+                "noise" => tcp.authenticate(noise::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                "tls" => tcp.authenticate(tls::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                other => return Err(format!("unknown security {other}").into()),
+            })
+        })?
         .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
             let id = key.public().to_peer_id();
             let gossip = || {
