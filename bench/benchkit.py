@@ -14,6 +14,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
+# The server's and the client's; on a machine with a single core they are the same.
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = str(CORES[0]), str(CORES[-1])
+
+
 class Missing(Exception):
     """A stack that cannot be built here."""
 
@@ -98,7 +103,7 @@ class Program:
 
     @contextlib.contextmanager
     def server(self, words):
-        with start(self.words("server", [*words, "--core", "0"])) as (process, line):
+        with start(self.words("server", [*words, "--core", SERVER_CORE])) as (process, line):
             yield process, line["address"]
 
     def last_line(self, role, words, within):

@@ -61,5 +61,7 @@ func once(n node, to peer.AddrInfo, request bool) (time.Duration, error) {
 		}
 	}
 	took := time.Since(began)
+	// What identify has told: the next dial is to go where this one went.
+	n.Peerstore().ClearAddrs(to.ID)
 	return took, n.Network().ClosePeer(to.ID)
 }

@@ -90,7 +90,7 @@ func (w stopwatch) print(r report) {
 	if r.value != nil {
 		value = *r.value
 	}
-	theirs := 0.0
+	var theirs any
 	if w.server != 0 {
 		theirs = (cpu(w.server) - w.theirs).Seconds()
 	}

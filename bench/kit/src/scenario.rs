@@ -43,15 +43,15 @@ impl Report {
 pub struct Stopwatch {
     server: Option<u32>,
     began: Instant,
-    cpu: (Duration, Duration),
+    client_cpu: Duration,
+    server_cpu: Option<Duration>,
 }
 impl Stopwatch {
+    /// `server`: its process, if there is one.
     pub fn start(server: Option<u32>) -> io::Result<Self> {
-        Ok(Self { server, cpu: Self::cpu(server)?, began: Instant::now() })
-    }
-    fn cpu(server: Option<u32>) -> io::Result<(Duration, Duration)> {
-        let ours = process::cpu(std::process::id())?;
-        Ok((ours, server.map_or(Ok(Duration::ZERO), process::cpu)?))
+        let server_cpu = server.map(process::cpu).transpose()?;
+        let client_cpu = process::cpu(std::process::id())?;
+        Ok(Self { server, client_cpu, server_cpu, began: Instant::now() })
     }
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -59,13 +59,15 @@ impl Stopwatch {
     /// Prints the line the runner reads.
     pub fn print(self, report: Report) -> io::Result<()> {
         let seconds = self.elapsed().as_secs_f64();
-        let (client, server) = Self::cpu(self.server)?;
+        let client = process::cpu(std::process::id())?.saturating_sub(self.client_cpu);
+        let server = self.server.map(process::cpu).transpose()?;
+        let server = server.zip(self.server_cpu).map(|(now, then)| now.saturating_sub(then).as_secs_f64());
         let line = json!({
             "ops": report.ops,
             "seconds": seconds,
             "value": report.value.unwrap_or(report.ops / seconds),
-            "client_cpu_s": client.saturating_sub(self.cpu.0).as_secs_f64(),
-            "server_cpu_s": server.saturating_sub(self.cpu.1).as_secs_f64(),
+            "client_cpu_s": client.as_secs_f64(),
+            "server_cpu_s": server,
             "extra": report.extra,
         });
         println!("{line}");
@@ -110,8 +112,9 @@ async fn client<N: Node>(arguments: Arguments) -> io::Result<()> {
     let words: Vec<_> = scenario.split('-').collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok());
     match (words.as_slice(), number(1), number(2)) {
-        (["bulk", "up", _], _, Some(streams)) => bulk::up::<N>(&arguments, streams).await,
-        (["bulk", "down", _], _, Some(streams)) => bulk::down::<N>(&arguments, streams).await,
+        (["bulk", way @ ("up" | "down"), _], _, Some(streams)) => {
+            bulk::bulk::<N>(&arguments, *way == "up", streams).await
+        }
         (["bulk", "streams", _], _, Some(streams)) => bulk::in_turn::<N>(&arguments, streams).await,
         (["connect"], ..) => connect::connect::<N>(&arguments, 1, false).await,
         (["connect", "request"], ..) => connect::connect::<N>(&arguments, 1, true).await,

@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<()> {
             let mut nonce = [0; 12];
             nonce[4..].copy_from_slice(&number.to_le_bytes());
             let nonce = Nonce::assume_unique_for_key(nonce);
-            key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut buf).map_err(failed)?;
+            let _tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut buf).map_err(failed)?;
             number += 1;
         }
     }

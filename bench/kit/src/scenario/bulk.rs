@@ -11,21 +11,34 @@ const MIB: f64 = (1 << 20) as f64;
 /// Each stream of [`in_turn`]: together 1 GiB, so that the figure stands beside the other bulk figures.
 const ALL: u64 = 1 << 30;
 
-pub(super) async fn up<N: Node>(arguments: &Arguments, streams: usize) -> io::Result<()> {
+/// All streams at once, each with its part of the bytes.
+pub(super) async fn bulk<N: Node>(arguments: &Arguments, up: bool, streams: usize) -> io::Result<()> {
     let (node, connection) = connected::<N>(arguments).await?;
-    push(node.open(&connection).await?, u64::MAX, WARM_UP).await?;
-    let (bytes, time) = (arguments.bytes()? / streams as u64, arguments.time()?);
+    move_bytes(node.open(&connection).await?, up, u64::MAX, WARM_UP).await?;
+    let time = arguments.time()?;
+    let bytes = match arguments.bytes()? {
+        u64::MAX => u64::MAX,
+        bytes => bytes / streams as u64,
+    };
     let mut open = Vec::new();
     for _ in 0..streams {
         open.push(node.open(&connection).await?);
     }
     let watch = Stopwatch::start(arguments.get("--server-pid")?)?;
-    let all: Vec<_> = open.into_iter().map(|stream| tokio::spawn(push(stream, bytes, time))).collect();
+    let all: Vec<_> =
+        open.into_iter().map(|stream| tokio::spawn(move_bytes(stream, up, bytes, time))).collect();
     let mut sum = 0;
     for one in all {
         sum += one.await??;
     }
     watch.print(Report::ops(sum as f64 / MIB))
+}
+
+async fn move_bytes<S>(stream: S, up: bool, bytes: u64, time: Duration) -> io::Result<u64>
+where
+    S: AsyncReadExt + AsyncWriteExt + Unpin,
+{
+    if up { push(stream, bytes, time).await } else { pull(stream, bytes, time).await }
 }
 
 /// Sends, and waits until the other end has read it all.
@@ -39,24 +52,6 @@ where
         read if read == sent => Ok(sent),
         read => Err(failed(format!("{sent} bytes sent, {read} arrived"))),
     }
-}
-
-pub(super) async fn down<N: Node>(arguments: &Arguments, streams: usize) -> io::Result<()> {
-    let (node, connection) = connected::<N>(arguments).await?;
-    pull(node.open(&connection).await?, u64::MAX, WARM_UP).await?;
-    let bytes = arguments.bytes()?;
-    let (bytes, time) = (if bytes == u64::MAX { bytes } else { bytes / streams as u64 }, arguments.time()?);
-    let mut open = Vec::new();
-    for _ in 0..streams {
-        open.push(node.open(&connection).await?);
-    }
-    let watch = Stopwatch::start(arguments.get("--server-pid")?)?;
-    let all: Vec<_> = open.into_iter().map(|stream| tokio::spawn(pull(stream, bytes, time))).collect();
-    let mut sum = 0;
-    for one in all {
-        sum += one.await??;
-    }
-    watch.print(Report::ops(sum as f64 / MIB))
 }
 
 async fn pull<S>(mut stream: S, bytes: u64, time: Duration) -> io::Result<u64>
