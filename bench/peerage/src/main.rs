@@ -1,0 +1,25 @@
+//! Peerage, by its facade.
+//!
+//! | file | |
+//! |---|---|
+//! | `streams.rs` | a behaviour that opens raw streams, dials and hangs up, on behalf of handles |
+//! | `node.rs` | a swarm with it |
+//! | `flood.rs` | floodsub |
+//! | `idle.rs` | thousands of peers that do nothing, for the servers of all stacks |
+#![forbid(unsafe_code)]
+
+mod flood;
+mod idle;
+mod node;
+mod streams;
+
+use bench_kit::Arguments;
+
+fn main() -> std::io::Result<()> {
+    let arguments = Arguments::of_process()?;
+    match arguments.role.as_str() {
+        "floodsub" => bench_kit::pubsub::run::<flood::Network>(&arguments),
+        "idle" => idle::run(&arguments),
+        _ => bench_kit::run::<node::Peerage>(&arguments),
+    }
+}
