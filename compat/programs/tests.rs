@@ -3,7 +3,7 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, floodsub, identify, noise, ping,
     swarm::{ConnectionError, DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ struct Node {
 fn node(idle: Duration) -> Swarm<Node> {
     SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)
         .unwrap()
         .with_behaviour(|key| Node {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(50))),

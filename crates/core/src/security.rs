@@ -47,6 +47,8 @@ pub trait Records: Send {
     /// `out[from..]` is room, then plaintext; afterwards it is one sealed record, seldom with one of the protocol's own behind it
     /// (a key update). The room behind is appended.
     fn seal(&mut self, out: &mut BytesMut, from: usize) -> Result<(), SecurityError>;
+    /// Appends what is said before the bytes end (TLS: `close_notify`). Nothing is sealed afterwards.
+    fn close(&mut self, _out: &mut BytesMut) {}
 }
 
 /// Why a handshake or a record was refused.

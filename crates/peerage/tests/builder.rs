@@ -7,7 +7,7 @@ use peerage::{
     core::memory,
     floodsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::{error::Error, time::Duration};
 
@@ -79,6 +79,20 @@ async fn a_behaviour_that_cannot_be_made_is_an_error() {
         Err("no".into())
     };
     assert_eq!(SwarmBuilder::with_new_identity().with_behaviour(make).unwrap_err().to_string(), "no");
+}
+
+#[tokio::test]
+async fn two_swarms_ping_over_tls() {
+    they_ping("/ip4/127.0.0.1/tcp/0", || {
+        SwarmBuilder::with_new_identity()
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|_| ping::Behaviour::default())
+            .unwrap()
+            .build()
+    })
+    .await;
 }
 
 /// Two swarms over `make`'s transport connect and ping.

@@ -340,6 +340,11 @@ impl Records for Transport {
         }
         Ok(())
     }
+
+    /// "Each party MUST send a "close_notify" alert before closing its write side of the connection".
+    fn close(&mut self, out: &mut BytesMut) {
+        let _ = self.seal_own(ALERT, &[1, CLOSE_NOTIFY], out); // without keys there is nothing more to say
+    }
 }
 
 #[cfg(test)]

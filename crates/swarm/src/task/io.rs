@@ -4,7 +4,7 @@ use peerage_core::{Code, Instant, Native, Permit, Records, Resource, Scope, Sess
 use std::{
     cell::RefCell,
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -92,7 +92,8 @@ impl Io {
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Sealed(sealed) => {
-                matches!(sealed.socket.poll_close(cx), Poll::Ready(Err(_))) || sealed.drain(cx)
+                let said = sealed.poll_goodbye(cx).is_ready();
+                (said && matches!(sealed.socket.poll_close(cx), Poll::Ready(Err(_)))) || sealed.drain(cx)
             }
             Self::Native(_) => true,
         }
@@ -128,6 +129,7 @@ pub(crate) struct Sealed {
     pub(crate) output: BytesMut,
     moved: u64,
     read_end: bool,
+    said_goodbye: bool,
     /// While `input` is a whole buffer: since when, and what it costs.
     part: Option<(Instant, Permit)>,
 }
@@ -167,7 +169,17 @@ impl Sealed {
         input: BytesMut,
         output: BytesMut,
     ) -> Self {
-        Self { socket, records, session, input, output, moved: 0, read_end: false, part: None }
+        Self {
+            socket,
+            records,
+            session,
+            input,
+            output,
+            moved: 0,
+            read_end: false,
+            said_goodbye: false,
+            part: None,
+        }
     }
 
     /// Reads once, opens what is whole, feeds the session. `false`: nothing was there.
@@ -207,6 +219,21 @@ impl Sealed {
         };
         self.keep(buffer, scope, now);
         outcome
+    }
+
+    /// The last words of the records.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.said_goodbye {
+            self.said_goodbye = true;
+            self.records.close(&mut self.output);
+        }
+        while !self.output.is_empty() {
+            match ready!(self.socket.poll_write(cx, &[io::IoSlice::new(&self.output)])) {
+                Ok(n @ 1..) => self.output.advance(n),
+                _ => self.output.clear(), // It is not heard any more.
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Reads and drops; whether the peer has closed.

@@ -186,6 +186,10 @@ fn a_close_notify_ends_what_is_heard_and_nothing_else() {
         assert_eq!((heard, reply.len()), (Ok(b"last words".to_vec()), 0));
         assert_eq!(open(&mut ours, b"whatever", 100).0, Ok(Vec::new()));
         assert_eq!(plain.on_bytes(&seal(&mut ours, b"we may go on")), Ok(b"we may go on".to_vec()));
+        let mut goodbye = BytesMut::new();
+        ours.close(&mut goodbye);
+        plain.0.read_tls(&mut &goodbye[..]).unwrap();
+        assert!(plain.0.process_new_packets().unwrap().peer_has_closed());
     }
 }
 
