@@ -522,6 +522,8 @@ impl<B: NetworkBehaviour> Swarm<B> {
         let mut batch = std::mem::take(&mut self.batch);
         if mailbox.take(TURN.get(), &mut batch) {
             self.ready.again(id);
+        } else if mailbox.is_listened_for() {
+            self.touched.insert(id);
         }
         for what in batch.drain(..) {
             if matches!(what, ToCore::Closed(_)) {

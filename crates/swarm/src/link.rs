@@ -90,6 +90,12 @@ pub(crate) struct Link {
     /// Accepted inbound streams, and those that wait to be, by protocol.
     inbound: BTreeMap<Slot, Inbound>,
     inbound_seq: u32,
+    /// Whether replies to offers wait for the behaviour's first word.
+    waits: bool,
+    /// Streams whose reply does.
+    replies: BTreeSet<Key>,
+    /// Something was given to the muxer since they began to wait.
+    wrote: bool,
     /// Stopped decoding because the core's mailbox was full.
     starved: BTreeSet<Key>,
     confirms: Confirms,
@@ -135,6 +141,9 @@ impl Link {
             inbound_negotiating: 0,
             inbound: BTreeMap::new(),
             inbound_seq: 0,
+            waits: false,
+            replies: BTreeSet::new(),
+            wrote: false,
             starved: BTreeSet::new(),
             confirms: Confirms::default(),
             touched: Touched::default(),
@@ -144,6 +153,23 @@ impl Link {
     pub(crate) fn on_application(&mut self, waker: &Waker) {
         self.touched.set_task(waker);
         self.touched.take(&mut self.busy);
+    }
+    /// Replies to offers wait, so that reply and answer are one write, until anything else is written or
+    /// [`send_replies`](Self::send_replies). Protocols that answer by themselves are not waited for.
+    pub(crate) fn let_replies_wait(&mut self) {
+        self.waits = true;
+    }
+    pub(crate) fn are_replies_waiting(&self) -> bool {
+        !self.replies.is_empty()
+    }
+    /// The behaviour has heard of the streams, and has said what it had to say.
+    pub(crate) fn send_replies(&mut self) {
+        for key in std::mem::take(&mut self.replies) {
+            if let Some(stream) = self.streams.get_mut(&key) {
+                stream.send_reply();
+                self.busy.insert(key);
+            }
+        }
     }
     /// A message waits to be encoded.
     pub(crate) fn on_message(&mut self, on: StreamId) -> bool {
@@ -261,10 +287,22 @@ impl Link {
         let mut pumped = Pumped::default();
         loop {
             while let Some(event) = streams.next_event() {
+                // Those that have said their name do not stand in the way of one more.
+                if matches!(event, StreamsEvent::Inbound(_)) && self.inbound_negotiating >= NEGOTIATING.get()
+                {
+                    while let Some(key) = self.busy.pop_first() {
+                        self.drive(key, streams, messages);
+                    }
+                }
                 self.on_streams_event(event, streams, messages, now, &mut pumped);
             }
-            let Some(key) = self.busy.pop_first() else { break };
-            self.drive(key, streams, messages);
+            if let Some(key) = self.busy.pop_first() {
+                self.drive(key, streams, messages);
+            } else if std::mem::take(&mut self.wrote) && self.are_replies_waiting() {
+                self.send_replies();
+            } else {
+                break;
+            }
         }
         if !self.confirms.written.is_empty() {
             let token = self.confirms.next;
@@ -359,7 +397,14 @@ impl Link {
         }
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if end.is_none() {
+            let written = stream.written();
             end = stream.drive(&self.about, streams, messages, &mut self.confirms.written);
+            self.wrote |= stream.written() != written;
+            if stream.is_reply_waiting() {
+                self.replies.insert(key);
+            } else {
+                self.replies.remove(&key);
+            }
         }
         if stream.starved {
             self.starved.insert(key);
@@ -381,7 +426,7 @@ impl Link {
             let id =
                 messages.inbound_id(slot, u64::from(self.about.number) << 32 | u64::from(self.inbound_seq));
             self.keys.insert(id, key);
-            stream.open_inbound(id, &self.about, messages, &self.touched);
+            stream.open_inbound(id, &self.about, messages, &self.touched, self.waits);
             return None;
         }
         if settings.at_max_inbound == AtMaxInbound::Wait && inbound.waiting.len() < WAITING.get() {
@@ -396,6 +441,7 @@ impl Link {
         let Some(mut stream) = self.streams.remove(&key) else { return };
         self.busy.remove(&key);
         self.starved.remove(&key);
+        self.replies.remove(&key);
         self.negotiating.cancel(key);
         if stream.is_inbound() && stream.is_negotiating() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);

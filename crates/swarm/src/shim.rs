@@ -92,6 +92,8 @@ impl<M: 'static> Served<M> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) raw: bool,
+    /// It answers by itself.
+    pub(crate) answers: bool,
     pub(crate) max_inbound: u16,
     pub(crate) at_max_inbound: AtMaxInbound,
     pub(crate) max_queued: usize,
@@ -283,6 +285,7 @@ impl<M: Send + 'static> Messages for Shim<M> {
         let protocol = &self.protocols.get(slot)?.protocol;
         Some(Settings {
             raw: protocol.codec.is_none(),
+            answers: protocol.answer.is_some(),
             max_inbound: protocol.max_inbound,
             at_max_inbound: protocol.at_max_inbound,
             max_queued: protocol.max_queued,

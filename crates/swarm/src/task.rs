@@ -38,6 +38,8 @@ pub(crate) const JOBS: Bound = Bound {
 const CLOSING: Duration = Duration::from_secs(2);
 /// How long what came before the peer's end waits for the core to take it.
 const HEARD: Duration = Duration::from_secs(10);
+/// How long the reply to an offer waits for the behaviour's first word.
+const WORD: Duration = Duration::from_millis(1);
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -56,6 +58,8 @@ pub(crate) struct Task<M> {
     closing: Option<(Code, Instant)>,
     close_sent: bool,
     linger: Option<Instant>,
+    /// Until when replies to offers wait.
+    word: Option<Instant>,
     /// How the peer ended it, once it has.
     ended: Option<Result<Code, std::io::Error>>,
     /// Until when what came before that may wait.
@@ -70,7 +74,7 @@ impl<M: Send + 'static> Task<M> {
     pub(crate) fn new(
         id: ConnectionId,
         upgraded: Upgraded,
-        link: Link,
+        mut link: Link,
         shim: Shim<M>,
         runtime: Arc<dyn Runtime>,
         mailbox: Arc<Mailbox<M>>,
@@ -84,6 +88,7 @@ impl<M: Send + 'static> Task<M> {
             ended = Some(Err(violation(code)));
         }
         let timer = runtime.timer();
+        link.let_replies_wait();
         Self {
             id,
             runtime,
@@ -98,6 +103,7 @@ impl<M: Send + 'static> Task<M> {
             closing: None,
             close_sent: false,
             linger: None,
+            word: None,
             ended,
             heard: None,
             told: false,
@@ -135,10 +141,23 @@ impl<M: Send + 'static> Task<M> {
         may_read
     }
 
+    /// Replies to offers wait until the core has heard of the streams and has spoken, but not long.
+    fn send_replies(&mut self, now: Instant) {
+        if !self.link.are_replies_waiting() {
+            self.word = None;
+        } else if self.mailbox.is_word_spoken() || now >= *self.word.get_or_insert(now.after(WORD)) {
+            self.word = None;
+            self.link.send_replies();
+        }
+    }
+
     /// Hands over what the link had to tell.
     fn tell_core(&mut self) {
         if self.shim.to_core.is_empty() {
             return;
+        }
+        if self.link.are_replies_waiting() {
+            self.mailbox.listen_for_word(); // Before the core can take what is told.
         }
         let bytes = std::mem::take(&mut self.shim.decoded_bytes);
         self.mailbox.deliver(&mut self.shim.to_core, bytes, self.link.is_starved());
@@ -193,9 +212,11 @@ impl<M: Send + 'static> Task<M> {
         Poll::Ready(())
     }
 
-    fn set_timer(&mut self, cx: &mut Context<'_>) -> bool {
+    fn set_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
-        let at = [self.link.next_timeout(), self.io.next_timeout(), closing].into_iter().flatten().min();
+        let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
+        let at =
+            [self.link.next_timeout(), self.io.next_timeout(), closing, word].into_iter().flatten().min();
         if at != self.timer_at {
             self.timer_at = at;
             self.timer.set(at);
@@ -221,6 +242,7 @@ impl<M: Send + 'static> Future for Task<M> {
             let mut progress = this.take_commands(now);
             let may_read = this.update_room() && this.jobs.len() < JOBS.get();
             this.link.on_room();
+            this.send_replies(now);
 
             if may_read && this.ended.is_none() && !this.io.is_read_out() && budget > 0 {
                 match this.io.read(cx, now, &mut budget) {
@@ -243,7 +265,12 @@ impl<M: Send + 'static> Future for Task<M> {
                 this.close_sent = true;
                 this.io.streams().close(code);
             }
-            let wrote = this.io.write(cx, now, this.close_sent);
+            // An acknowledgement of the stream, or a larger window, can wait as long as the reply does.
+            let waits = this.link.are_replies_waiting() && !this.close_sent && this.ended.is_none();
+            let wrote = match waits && this.io.is_written() {
+                true => Ok(Wrote::All(false)),
+                false => this.io.write(cx, now, this.close_sent),
+            };
             this.tell_core();
             let unheard = this.is_unheard(now);
             match wrote {
@@ -282,7 +309,7 @@ impl<M: Send + 'static> Future for Task<M> {
                 return Poll::Pending;
             }
             if !progress {
-                if !this.set_timer(cx) {
+                if !this.set_timer(cx, now) {
                     return Poll::Pending;
                 }
                 now = this.runtime.now();

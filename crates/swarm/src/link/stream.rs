@@ -50,6 +50,10 @@ pub(super) struct LinkStream {
     report_at: usize,
     pub(super) unconfirmed: usize,
     finish: Finish,
+    /// Our reply to the offer waits for the behaviour's first word, so that both cost one write.
+    reply_waits: bool,
+    /// Where it ends in `encoded`.
+    reply_end: u64,
     pipe: Option<StreamHalf>,
     wants_raw: bool,
 }
@@ -133,6 +137,8 @@ impl LinkStream {
             report_at: usize::MAX,
             unconfirmed: 0,
             finish: Finish::No,
+            reply_waits: false,
+            reply_end: 0,
             pipe: None,
             wants_raw: false,
         }
@@ -341,20 +347,36 @@ impl LinkStream {
         streams.consumed(self.key, std::mem::take(&mut self.owed));
     }
 
-    /// There is room for one more of its protocol: the reply goes out.
+    /// The reply to the offer need not wait any more.
+    pub(super) fn send_reply(&mut self) {
+        self.reply_waits = false;
+    }
+    /// How many bytes the muxer has taken.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+    pub(super) fn is_reply_waiting(&self) -> bool {
+        self.reply_waits
+    }
+
+    /// There is room for one more of its protocol: the reply goes out, at once or with the behaviour's first word.
     pub(super) fn open_inbound(
         &mut self,
         id: StreamId,
         about: &About,
         messages: &mut dyn Messages,
         touched: &Touched,
+        reply_waits: bool,
     ) {
         let Phase::Held { reply } = std::mem::replace(&mut self.phase, Phase::Open) else { return };
         self.put(&reply);
+        self.reply_end = self.encoded;
         self.id = Some(id);
         let (Some(slot), Some(name)) = (self.slot, self.name.clone()) else { return };
         messages.tell(id, LinkEvent::Opened(name.clone(), Some(slot)));
-        if messages.settings(slot).is_some_and(|settings| settings.raw) {
+        let settings = messages.settings(slot);
+        self.reply_waits = reply_waits && settings.is_some_and(|settings| !settings.answers);
+        if settings.is_some_and(|settings| settings.raw) {
             if let Some(raw) = self.detach(touched) {
                 messages.tell(id, LinkEvent::Detached(raw));
             }
@@ -539,7 +561,8 @@ impl LinkStream {
     }
 
     fn write(&mut self, streams: &mut dyn Streams) -> usize {
-        if self.send.is_empty() {
+        self.reply_waits &= self.encoded == self.reply_end && self.finish == Finish::No;
+        if self.send.is_empty() || self.reply_waits {
             return 0;
         }
         let before = self.send.remaining();

@@ -71,6 +71,13 @@ impl Io {
             Self::Native(_) => Ok(Wrote::All(false)),
         }
     }
+    /// Nothing that was sealed waits for the socket.
+    pub(super) fn is_written(&self) -> bool {
+        match self {
+            Self::Sealed(sealed) => sealed.output.is_empty(),
+            Self::Native(_) => true,
+        }
+    }
     /// Everything is said: whether the peer has closed as well.
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> bool {
         match self {

@@ -46,6 +46,8 @@ pub(crate) struct Mailbox<M> {
     task: AtomicWaker,
     /// Stands in the ready list.
     listed: AtomicBool,
+    /// The task is to be woken once the core has taken everything and said what it had to say.
+    listens: AtomicBool,
 }
 struct ToCoreQueue<M> {
     events: VecDeque<(usize, ToCore<M>)>,
@@ -67,6 +69,7 @@ impl<M> Mailbox<M> {
             to_core: Mutex::new(queue),
             task: AtomicWaker::new(),
             listed: AtomicBool::new(false),
+            listens: AtomicBool::new(false),
         })
     }
     /// Commands for the task; it is woken once per batch by [`wake`](Self::wake).
@@ -74,6 +77,7 @@ impl<M> Mailbox<M> {
         lock(&self.to_link).push(what);
     }
     pub(crate) fn wake(&self) {
+        self.listens.store(false, Ordering::Release);
         self.task.wake();
     }
     /// What the core asked of the connection since the last time.
@@ -120,6 +124,18 @@ impl<M> Mailbox<M> {
     /// Whether it has to be put in the ready list.
     pub(super) fn must_be_listed(&self) -> bool {
         !self.listed.swap(true, Ordering::AcqRel)
+    }
+    /// The task waits for the core's word on what it has told, or for hearing that there is none.
+    pub(super) fn listen_for_word(&self) {
+        self.listens.store(true, Ordering::Release);
+    }
+    /// The core has taken everything, and a word that there was is among the commands, or soon will be.
+    pub(super) fn is_word_spoken(&self) -> bool {
+        !self.listens.load(Ordering::Acquire)
+    }
+    /// Whether the task waits to hear that the core has taken everything.
+    pub(crate) fn is_listened_for(&self) -> bool {
+        self.listens.load(Ordering::Acquire)
     }
     /// The task listens for commands.
     pub(super) fn listen(&self, waker: &Waker) {

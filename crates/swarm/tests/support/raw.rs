@@ -59,6 +59,8 @@ pub struct Raw {
     input: BytesMut,
     plain: BytesMut,
     next: u32,
+    /// Records opened so far.
+    pub read: usize,
     pub peer: PeerId,
     pub id: PeerId,
 }
@@ -99,6 +101,7 @@ impl Raw {
             input,
             plain: BytesMut::new(),
             next: 1,
+            read: 0,
             peer: secured.peer,
             id: key.public().to_peer_id(),
         })
@@ -142,6 +145,7 @@ impl Raw {
             }
             match self.records.open(&mut self.input, &mut BytesMut::new()) {
                 Ok(Some(plain)) => {
+                    self.read += 1;
                     self.plain.extend_from_slice(&plain);
                     continue;
                 }
