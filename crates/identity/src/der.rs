@@ -1,13 +1,23 @@
-//! As much DER as keys need: elements with definite, minimal lengths, nothing else.
+//! As much DER as keys and certificates need: elements with definite, minimal lengths below 64 KiB, nothing else.
+//!
+//! What is read borrows from the input: a length that lies costs nothing.
 
-pub(crate) const INTEGER: u8 = 0x02;
-pub(crate) const BIT_STRING: u8 = 0x03;
-pub(crate) const OCTET_STRING: u8 = 0x04;
-pub(crate) const SEQUENCE: u8 = 0x30;
-/// `[0]` and `[1]`, constructed; `[1]` primitive is an implicit one.
-pub(crate) const CONTEXT_0: u8 = 0xa0;
-pub(crate) const CONTEXT_1: u8 = 0xa1;
-pub(crate) const IMPLICIT_1: u8 = 0x81;
+/// A number.
+pub const INTEGER: u8 = 0x02;
+/// Bits; the first byte says how many are unused.
+pub const BIT_STRING: u8 = 0x03;
+/// Bytes.
+pub const OCTET_STRING: u8 = 0x04;
+/// Elements in order.
+pub const SEQUENCE: u8 = 0x30;
+/// `[0]`, constructed.
+pub const CONTEXT_0: u8 = 0xa0;
+/// `[1]`, constructed.
+pub const CONTEXT_1: u8 = 0xa1;
+/// `[3]`, constructed.
+pub const CONTEXT_3: u8 = 0xa3;
+/// `[1]`, primitive: an implicit one.
+pub const IMPLICIT_1: u8 = 0x81;
 
 /// 1.2.840.113549.1.1.1 rsaEncryption, with the NULL that belongs to it.
 pub(crate) const RSA_ENCRYPTION: &[u8] =
@@ -22,12 +32,17 @@ pub(crate) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
 pub(crate) const K256: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 
 /// What is left to be read.
-#[derive(Clone, Copy)]
-pub(crate) struct Reader<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Reads the elements in `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// Reads one element with this tag that fills `bytes`: a reader of its content.
-    pub(crate) fn whole(bytes: &'a [u8], tag: u8) -> Option<Self> {
+    pub fn whole(bytes: &'a [u8], tag: u8) -> Option<Self> {
         let mut reader = Self(bytes);
         let content = reader.element(tag)?;
         reader.end()?;
@@ -35,7 +50,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next element, if it has this tag.
-    pub(crate) fn element(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub fn element(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (&found, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
         let (len, rest) = match first {
@@ -48,7 +63,7 @@ impl<'a> Reader<'a> {
                 (&[high @ 1..=0xff, low], rest) => (usize::from(u16::from_be_bytes([high, low])), rest),
                 _ => return None,
             },
-            _ => return None, // no key is longer than 64 KiB
+            _ => return None, // no key or certificate is longer than 64 KiB
         };
         let (content, rest) = rest.split_at_checked(len)?;
         if found != tag {
@@ -58,16 +73,18 @@ impl<'a> Reader<'a> {
         Some(content)
     }
 
-    pub(crate) fn sequence(&mut self) -> Option<Self> {
+    /// A reader of the next element, if it is a sequence.
+    pub fn sequence(&mut self) -> Option<Self> {
         self.element(SEQUENCE).map(Self)
     }
 
-    pub(crate) fn nested(&mut self, tag: u8) -> Option<Self> {
+    /// A reader of the next element, if it has this tag.
+    pub fn nested(&mut self, tag: u8) -> Option<Self> {
         self.element(tag).map(Self)
     }
 
     /// A number that is not negative, big-endian, without leading zeros.
-    pub(crate) fn number(&mut self) -> Option<&'a [u8]> {
+    pub fn number(&mut self) -> Option<&'a [u8]> {
         match self.element(INTEGER)? {
             [0] => Some(&[]),
             [0, rest @ ..] if matches!(rest, [0x80..=0xff, ..]) => Some(rest),
@@ -76,23 +93,32 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The next element with its head, if it has this tag.
+    pub fn with_head(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let from = self.0;
+        self.element(tag)?;
+        from.get(..from.len().checked_sub(self.0.len())?)
+    }
+
     /// These very bytes.
-    pub(crate) fn exactly(&mut self, bytes: &[u8]) -> Option<()> {
+    pub fn exactly(&mut self, bytes: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(bytes)?;
         Some(())
     }
 
-    pub(crate) fn rest(self) -> &'a [u8] {
+    /// What has not been read.
+    pub fn rest(self) -> &'a [u8] {
         self.0
     }
 
-    pub(crate) fn end(self) -> Option<()> {
+    /// That nothing is left.
+    pub fn end(self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }
 
 /// One element with all of `parts` as its content.
-pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = Vec::with_capacity(len + 4);
     out.push(tag);
@@ -108,7 +134,7 @@ pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A number that is not negative, given big-endian.
-pub(crate) fn number(digits: &[u8]) -> Vec<u8> {
+pub fn number(digits: &[u8]) -> Vec<u8> {
     let zeros = digits.iter().take_while(|digit| **digit == 0).count();
     match digits.get(zeros..).unwrap_or_default() {
         digits @ [1..=0x7f, ..] => element(INTEGER, &[digits]),

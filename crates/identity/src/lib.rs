@@ -6,6 +6,7 @@
 //! | [`ed25519`], [`secp256k1`], [`ecdsa`], [`rsa`] | one type of key each |
 //! | [`PeerId`] | the name of a peer, made from its public key |
 //! | [`varint`] | the unsigned varint of multiformats |
+//! | [`der`] | as much DER as keys and certificates need |
 //! | [`crypto`] | the one door to the cryptographic library |
 //!
 //! Spec: [peer-ids](https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md),
@@ -26,7 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto;
-mod der;
+pub mod der;
 mod ec;
 pub mod ecdsa;
 pub mod ed25519;
