@@ -60,6 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_quic()
         .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
             let id = key.public().to_peer_id();
             let gossip = || {
