@@ -526,12 +526,6 @@ impl Connection {
             self.on_lost(ConnectionError::TimedOut);
         }
     }
-    fn on_congestion_window(&mut self) {
-        if let Some(window) = self.windows.on_congestion_window(self.pulse.window()) {
-            self.quinn.set_send_window(window);
-        }
-        self.pulse.wake_at_window(self.windows.ask_at());
-    }
 
     // --- what has arrived -----------------------------------------------------------------------
 
@@ -748,6 +742,10 @@ impl Streams for Connection {
         self.last_written = Some(on.0);
         if written > 0 {
             self.proof.on_written(on.0, written);
+            let quinn = &self.quinn;
+            if let Some(window) = self.windows.on_written(written, || quinn.rtt(), self.polled_at) {
+                quinn.set_send_window(window);
+            }
         }
         match ended {
             None => before,
@@ -885,7 +883,9 @@ impl Native for Connection {
         }
         self.on_path(now);
         self.on_silence();
-        self.on_congestion_window();
+        if let Some(window) = self.windows.on_quiet(now) {
+            self.quinn.set_send_window(window);
+        }
         if self.lost.is_none() && (self.check || self.awaits()) {
             self.settle(now);
         }

@@ -22,10 +22,6 @@ pub(crate) struct Pulse {
     waiting: AtomicBool,
     /// How many have come.
     acks: AtomicU64,
-    /// Bytes that may be under way.
-    window: AtomicU64,
-    /// At which size of that the task wants to know.
-    window_at: AtomicU64,
     /// There may be a new path.
     path: AtomicBool,
     /// What was sent is not answered.
@@ -35,7 +31,7 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { window_at: AtomicU64::new(u64::MAX), ..Self::default() })
+        Arc::default()
     }
     /// Whom to wake.
     pub(super) fn set_task(&self, waker: &Waker) {
@@ -57,12 +53,6 @@ impl Pulse {
     pub(super) fn acks(&self) -> u64 {
         self.acks.load(Ordering::SeqCst)
     }
-    pub(super) fn window(&self) -> u64 {
-        self.window.load(Ordering::Relaxed)
-    }
-    pub(super) fn wake_at_window(&self, bytes: u64) {
-        self.window_at.store(bytes, Ordering::Relaxed);
-    }
     /// Whether there may be a new path since this was last asked.
     pub(super) fn take_path(&self) -> bool {
         self.path.swap(false, Ordering::AcqRel)
@@ -79,10 +69,9 @@ impl Pulse {
         self.silent.store(true, Ordering::Release);
         self.wake();
     }
-    fn on_acks(&self, window: u64) {
+    fn on_acks(&self) {
         self.acks.fetch_add(1, Ordering::SeqCst);
-        self.window.store(window, Ordering::Relaxed);
-        if self.waiting.load(Ordering::SeqCst) || window >= self.window_at.load(Ordering::Relaxed) {
+        if self.waiting.load(Ordering::SeqCst) {
             self.wake();
         }
     }
@@ -131,7 +120,7 @@ impl Controller for Told {
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest: Option<u64>) {
         self.cubic.on_end_acks(now, in_flight, app_limited, largest);
         self.unanswered = None;
-        self.pulse.on_acks(self.cubic.window());
+        self.pulse.on_acks();
     }
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent: bool, lost_bytes: u64) {
         self.cubic.on_congestion_event(now, sent, is_persistent, lost_bytes);

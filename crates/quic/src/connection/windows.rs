@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// What a chunk that waits costs besides its bytes.
 const CHUNK: usize = 64;
-/// A task that has to share its processor reads in bursts: what it read within this time, it may be sent at once.
-const BURST: Duration = Duration::from_millis(5);
+/// A task that has to share its processor works in bursts: what it moved within this time may be under way at once.
+const BURST: Duration = Duration::from_millis(100);
+/// Nothing, or next to nothing, was written for so long.
+const QUIET: Duration = Duration::from_secs(10);
 /// What waits is charged in steps.
 const STEP: usize = 64 << 10;
 
@@ -29,6 +31,8 @@ pub(super) struct Windows {
     measured: u64,
     since: Instant,
     send: u64,
+    written: u64,
+    written_since: Instant,
 }
 
 impl Windows {
@@ -44,6 +48,8 @@ impl Windows {
             measured: 0,
             since: Instant::START,
             send: SEND_WINDOW.default,
+            written: 0,
+            written_since: Instant::START,
         }
     }
     /// Whether there is room for the connection at all.
@@ -91,30 +97,39 @@ impl Windows {
         self.receive = wanted;
         Some(wanted)
     }
-    /// The path takes so many bytes at a time: the size the send window should have from now on, if that is news.
-    pub(super) fn on_congestion_window(&mut self, bytes: u64) -> Option<u64> {
-        let wanted = bytes.saturating_mul(2).clamp(SEND_WINDOW.default, SEND_MAX);
-        if wanted > self.send {
-            let to = wanted.next_power_of_two().min(SEND_MAX);
-            if !self.grow(to - self.send) {
-                return None;
-            }
-            self.send = to;
-            return Some(to);
+    /// Bytes were written: the size the send window should have from now on, if that is news.
+    pub(super) fn on_written(
+        &mut self,
+        bytes: usize,
+        rtt: impl FnOnce() -> Duration,
+        now: Instant,
+    ) -> Option<u64> {
+        self.written = self.written.saturating_add(bytes as u64);
+        if self.written < self.send {
+            return None;
         }
-        if wanted <= self.send / 8 {
-            let to = wanted.next_power_of_two().clamp(SEND_WINDOW.default, self.send);
-            if let Some(grown) = &mut self.grown {
-                grown.shrink(usize::try_from(self.send - to).unwrap_or(0));
-            }
-            self.send = to;
-            return Some(to);
+        let took = now.since(self.written_since);
+        (self.written, self.written_since) = (0, now);
+        if self.send >= SEND_MAX || took > rtt().saturating_mul(2).max(BURST) {
+            return None;
         }
-        None
+        let wanted = self.send.saturating_mul(2).min(SEND_MAX);
+        if !self.grow(wanted - self.send) {
+            return None;
+        }
+        self.send = wanted;
+        Some(wanted)
     }
-    /// At which congestion window it wants to be asked again.
-    pub(super) fn ask_at(&self) -> u64 {
-        if self.send >= SEND_MAX { u64::MAX } else { self.send / 2 + 1 }
+    /// What a burst has grown is given back when it is long over.
+    pub(super) fn on_quiet(&mut self, now: Instant) -> Option<u64> {
+        if self.send == SEND_WINDOW.default || now.since(self.written_since) < QUIET {
+            return None;
+        }
+        if let Some(grown) = &mut self.grown {
+            grown.shrink(usize::try_from(self.send - SEND_WINDOW.default).unwrap_or(0));
+        }
+        (self.send, self.written, self.written_since) = (SEND_WINDOW.default, 0, now);
+        Some(self.send)
     }
 
     /// Whether one more turn of reading may be handed out.
@@ -179,20 +194,25 @@ mod tests {
         let (_, mut windows) = windows(64 << 20);
         let half = windows.receive as usize / 2;
         assert_eq!(windows.on_read(half - 1, || Duration::from_millis(10), at(1)), None);
-        assert_eq!(windows.on_read(1, || Duration::from_millis(10), at(100)), None);
-        assert!(windows.on_read(half, || Duration::from_millis(10), at(119)).is_some());
+        assert_eq!(windows.on_read(1, || Duration::from_millis(10), at(101)), None);
+        assert!(windows.on_read(half, || Duration::from_millis(60), at(220)).is_some());
     }
 
     #[test]
-    fn the_send_window_follows_the_path() {
+    fn the_send_window_grows_while_it_is_used_up_and_is_given_back_when_it_is_quiet() {
         let (scope, mut windows) = windows(64 << 20);
         let before = scope.used(Resource::Bytes);
-        assert_eq!(windows.on_congestion_window(12_000), None);
-        assert_eq!(windows.on_congestion_window(300_000), Some(1 << 20));
-        assert_eq!(windows.on_congestion_window(100_000), None);
-        assert_eq!(windows.on_congestion_window(u64::MAX), Some(SEND_MAX));
-        assert_eq!(windows.on_congestion_window(12_000), Some(SEND_WINDOW.default));
+        let rtt = || Duration::from_millis(10);
+        for round in 1..=20 {
+            let all = windows.send as usize;
+            assert_eq!(windows.on_written(all - 1, rtt, at(round)), None);
+            windows.on_written(1, rtt, at(round));
+        }
+        assert_eq!(windows.send, SEND_MAX);
+        assert_eq!(windows.on_quiet(at(10_000)), None);
+        assert_eq!(windows.on_quiet(at(10_020)), Some(SEND_WINDOW.default));
         assert_eq!(scope.used(Resource::Bytes), before);
+        assert_eq!(windows.on_written(SEND_WINDOW.get(), rtt, at(20_000)), None, "slowly");
     }
 
     #[test]

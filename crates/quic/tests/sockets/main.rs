@@ -6,6 +6,7 @@
     reason = "a test may panic, and takes its time"
 )]
 
+mod advisories;
 mod confirm;
 mod kit;
 mod listen;
