@@ -23,6 +23,7 @@ fn main() -> Result {
     buffers()?;
     multistream()?;
     noise()?;
+    tls()?;
     yamux()?;
     floodsub()?;
     identify()?;
@@ -221,6 +222,52 @@ fn multistream() -> Result {
     let mut lazy = BytesMut::new();
     Dialing::new(vec!["/x"], &mut lazy);
     seed("multistream", "listen-lazy", [&[2, 0][..], &lazy, b"data at once"].concat())
+}
+
+fn tls() -> Result {
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/tls/tests/certificates");
+    for file in fs::read_dir(certificates)? {
+        let path = file?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).ok_or("a name")?;
+        seed("tls_certificate", name, fs::read(&path)?)?;
+    }
+    seed("tls_certificate", "long-length", [0x30, 0x84, 0xff, 0xff, 0xff, 0xff])?;
+    seed("tls_certificate", "nested", [0x30, 0x80].repeat(500))?;
+    seed("tls_certificate", "damage", [0, 100, 1, 2, 3])?;
+
+    let hello = {
+        let config = peerage_tls::Config::new(&key()?)?;
+        let muxers = [peerage_core::StreamProtocol::new("/yamux/1.0.0")];
+        let mut dialer =
+            peerage_core::Security::handshake(&config, peerage_core::Role::Dialer, None, &muxers);
+        let mut output = BytesMut::new();
+        dialer.step(&mut BytesMut::new(), &mut output).map_err(|error| error.to_string())?;
+        output
+    };
+    seed("tls_handshake", "listener-hello", [&[1, 0, 0][..], &hello].concat())?;
+    seed("tls_handshake", "listener-hello-in-pieces", [&[1, 7, 0][..], &hello].concat())?;
+    seed("tls_handshake", "listener-alert", [1, 0, 0, 21, 3, 3, 0, 2, 2, 40])?;
+    seed("tls_handshake", "listener-ccs", [&[1, 0, 0][..], &[20, 3, 3, 0, 1, 1].repeat(9)].concat())?;
+    seed("tls_handshake", "listener-too-long", [1, 0, 0, 22, 3, 1, 0x41, 1])?;
+    seed("tls_handshake", "dialer-alert", [0, 0, 0, 21, 3, 3, 0, 2, 2, 40])?;
+    seed("tls_handshake", "dialer-hello", [&[0, 0, 0][..], &hello].concat())?;
+    seed("tls_handshake", "between-nobody", [2, 0, 3, 1, 1])?;
+    seed("tls_handshake", "between-expected", [2, 2, 1, 2, 7])?;
+    seed("tls_handshake", "between-somebody-else", [2, 3, 1, 2, 0])?;
+    for message in 0..3_usize {
+        let flip = [&[2, 0, 1, 1, 50][..], &vec![0; message], &[6, 40, 0, 1]].concat();
+        seed("tls_handshake", &format!("between-bit-of-message-{message}"), flip)?;
+        let cut = [&[2, 0, 1, 1, 50][..], &vec![0; message], &[7, 20, 0]].concat();
+        seed("tls_handshake", &format!("between-cut-of-message-{message}"), cut)?;
+    }
+
+    seed("tls_records", "three", b"\0\0\0\x05hello\0\0\x01\xff\xff")?;
+    seed("tls_records", "one-by-one", b"\x01\0\0\x05hello\0\x03abc")?;
+    seed("tls_records", "largest", b"\x00\x40\x01\x00\x40\x01\xff\xff\x01\x01\x00")?;
+    seed("tls_records", "bit", b"\0\0\0\x05hello\x02\x09\0\x01\0\x01x")?;
+    seed("tls_records", "length", b"\0\0\0\x05hello\x02\x04\0\x00\0\x01x")?;
+    seed("tls_records", "foreign", b"\x03\0\0\x01x\x03\x16\x17\x03\x03\0\x11aaaaaaaaaaaaaaaaa")?;
+    seed("tls_records", "in-the-clear", b"\0\0\x03\x07\x15\x03\x03\0\x02\x02\x28")
 }
 
 fn noise() -> Result {

@@ -10,7 +10,7 @@ use peerage::{
     futures::StreamExt,
     noise, ping,
     swarm::{DialError, SwarmEvent},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn swarm() -> Result<Swarm<ping::Behaviour>, Box<dyn std::error::Error + Send + 
         ping::Config::new().with_interval(Duration::from_secs(1)).with_timeout(Duration::from_secs(5));
     Ok(SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
         .with_quic()
         .with_behaviour(|_| ping::Behaviour::new(config))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))

@@ -44,7 +44,8 @@ pub trait Records: Send {
     /// Opens the next whole record in place. `reply`: what the protocol itself must send (TLS alerts, key updates).
     fn open(&mut self, input: &mut BytesMut, reply: &mut BytesMut)
     -> Result<Option<BytesMut>, SecurityError>;
-    /// `out[from..]` is room, then plaintext; afterwards it is one sealed record. The room behind is appended.
+    /// `out[from..]` is room, then plaintext; afterwards it is one sealed record, seldom with one of the protocol's own behind it
+    /// (a key update). The room behind is appended.
     fn seal(&mut self, out: &mut BytesMut, from: usize) -> Result<(), SecurityError>;
 }
 
@@ -63,6 +64,9 @@ pub enum SecurityError {
         /// Who answered.
         obtained: PeerId,
     },
+    /// The peer ended it, and said why.
+    #[error("the peer ended the connection: {0}")]
+    Alert(&'static str),
     /// It was altered, or sealed with another key.
     #[error("a record could not be opened: it was altered on the way, or is not ours")]
     Forged,

@@ -5,12 +5,14 @@
 mod aead;
 mod ec;
 mod ed25519;
+mod record;
 mod rsa;
 mod x25519;
 
 pub use aead::{ChaCha20Poly1305, TAG_LEN};
 pub(crate) use ec::{Curve, EcKey};
 pub(crate) use ed25519::Ed25519Key;
+pub use record::{Cipher, RecordKey};
 pub(crate) use rsa::{RsaKey, rsa_is_usable, rsa_verify};
 pub use x25519::X25519;
 

@@ -51,6 +51,9 @@ pub use peerage_runtime as runtime;
 #[cfg(feature = "tcp")]
 #[doc(inline)]
 pub use peerage_tcp as tcp;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use peerage_tls as tls;
 #[cfg(feature = "yamux")]
 #[doc(inline)]
 pub use peerage_yamux as yamux;

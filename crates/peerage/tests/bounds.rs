@@ -6,7 +6,7 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 11] = [
+    let crates: [&[Bound]; 12] = [
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
@@ -17,6 +17,7 @@ fn all() -> Vec<Bound> {
         peerage_runtime::BOUNDS,
         peerage_swarm::BOUNDS,
         peerage_tcp::BOUNDS,
+        peerage_tls::BOUNDS,
         peerage_yamux::BOUNDS,
     ];
     let mut all = crates.concat();

@@ -1,4 +1,5 @@
-use crate::{Certificate, CertificateError, Error, verify::verify};
+use crate::{Certificate, CertificateError, Error, PROTOCOL_NAME, handshake::Tls, verify::verify};
+use peerage_core::{Handshake, PeerId, Role, Security, StreamProtocol};
 use peerage_identity::{Keypair, crypto};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,7 +15,14 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible, ServerConfig,
     SignatureScheme,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// The name in ALPN of a connection whose muxer is negotiated by multistream-select.
+const LIBP2P: &[u8] = b"libp2p";
 
 /// Who we are in TLS handshakes, over TCP and QUIC. Clones share the certificate.
 #[derive(Clone)]
@@ -22,6 +30,15 @@ pub struct Config {
     certificate: Certificate,
     clock: Arc<dyn TimeProvider>,
     provider: Arc<CryptoProvider>,
+    /// For the muxers of the first connection, which are those of every other.
+    made: Arc<OnceLock<Option<Arc<Made>>>>,
+}
+
+/// What connections share.
+pub(crate) struct Made {
+    muxers: Vec<StreamProtocol>,
+    pub(crate) client: Arc<ClientConfig>,
+    pub(crate) server: Arc<ServerConfig>,
 }
 
 impl Config {
@@ -38,13 +55,14 @@ impl Config {
     #[must_use]
     pub fn with_certificate(certificate: Certificate) -> Self {
         let provider = Arc::new(provider());
-        Self { certificate, clock: Arc::new(DefaultTimeProvider), provider }
+        Self { certificate, clock: Arc::new(DefaultTimeProvider), provider, made: Arc::default() }
     }
 
     /// What says how long ago 1970 was, for the validity of certificates: the system's clock, unless something else is given.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(Clock(clock));
+        self.made = Arc::default();
         self
     }
 
@@ -88,8 +106,52 @@ impl Config {
         Ok(config)
     }
 
+    /// Offers these ciphers, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_suites(mut self, cipher_suites: Vec<rustls::SupportedCipherSuite>) -> Self {
+        self.provider = Arc::new(CryptoProvider { cipher_suites, ..(*self.provider).clone() });
+        self
+    }
+
+    pub(crate) fn begin(&self, role: Role, expected: Option<PeerId>, muxers: &[StreamProtocol]) -> Tls {
+        Tls::new(self.made(muxers), role, expected, muxers)
+    }
+
+    pub(crate) fn made(&self, muxers: &[StreamProtocol]) -> Option<Arc<Made>> {
+        match self.made.get_or_init(|| self.make(muxers).ok()) {
+            Some(made) if made.muxers == muxers => Some(Arc::clone(made)),
+            _ => self.make(muxers).ok(),
+        }
+    }
+
+    fn make(&self, muxers: &[StreamProtocol]) -> Result<Arc<Made>, Error> {
+        // "ALPN protocols in preference order", then what says that the muxer is negotiated afterwards.
+        let mut alpn: Vec<Vec<u8>> = muxers.iter().map(|muxer| muxer.as_str().as_bytes().to_vec()).collect();
+        alpn.push(LIBP2P.to_vec());
+        let (mut client, mut server) = (self.client(alpn.clone())?, self.server(alpn)?);
+        client.enable_secret_extraction = true;
+        server.enable_secret_extraction = true;
+        let (client, server) = (Arc::new(client), Arc::new(server));
+        Ok(Arc::new(Made { muxers: muxers.to_vec(), client, server }))
+    }
+
     fn verifier(&self) -> Arc<Verifier> {
         Arc::new(Verifier { provider: Arc::clone(&self.provider) })
+    }
+}
+
+impl Security for Config {
+    fn protocol(&self) -> &StreamProtocol {
+        const { &PROTOCOL_NAME }
+    }
+
+    fn handshake(
+        &self,
+        role: Role,
+        expected: Option<PeerId>,
+        muxers: &[StreamProtocol],
+    ) -> Box<dyn Handshake> {
+        Box::new(self.begin(role, expected, muxers))
     }
 }
 

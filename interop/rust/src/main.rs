@@ -1,13 +1,13 @@
 //! A peer on the published rust-libp2p, to test ours against.
 //!
-//!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns]
+//!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns] [--security noise|tls]
 //!
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, SwarmBuilder, floodsub, gossipsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use serde_json::{Value, json};
 use std::{error::Error, time::Duration};
@@ -28,6 +28,7 @@ struct Args {
     listen: Vec<Multiaddr>,
     dial: Vec<Multiaddr>,
     mdns: bool,
+    security: String,
 }
 
 fn args() -> Result<Args, Box<dyn Error>> {
@@ -38,12 +39,13 @@ fn args() -> Result<Args, Box<dyn Error>> {
         _ => return Err("usage: rust-peer floodsub|gossipsub TOPIC [--listen A] [--dial A] [--mdns]".into()),
     };
     let mut args =
-        Args { gossipsub, topic: words.next().ok_or("no topic")?, listen: vec![], dial: vec![], mdns: false };
+        Args { gossipsub, topic: words.next().ok_or("no topic")?, listen: vec![], dial: vec![], mdns: false, security: "noise".into() };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--listen" => args.listen.push(words.next().ok_or("no address")?.parse()?),
             "--dial" => args.dial.push(words.next().ok_or("no address")?.parse()?),
             "--mdns" => args.mdns = true,
+            "--security" => args.security = words.next().ok_or("no name")?,
             other => return Err(format!("unknown flag {other}").into()),
         }
     }
@@ -57,9 +59,14 @@ fn say(what: Value) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
-    let mut swarm = SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+    let builder = SwarmBuilder::with_new_identity().with_tokio();
+    // It speaks one of them only, so that nobody can fall back on the other.
+    let builder = match args.security.as_str() {
+        "noise" => builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?,
+        "tls" => builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)?,
+        other => return Err(format!("unknown security {other}").into()),
+    };
+    let mut swarm = builder
         .with_quic()
         .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
             let id = key.public().to_peer_id();

@@ -5,7 +5,7 @@ use peerage::{
     identity::Keypair,
     mdns, noise, ping,
     swarm::{Config, NetworkBehaviour},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) fn swarm(
     let reading = floodsub::Reading::Lenient;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
         .with_quic()
         .with_behaviour(|key| {
             let peer = key.public().to_peer_id();

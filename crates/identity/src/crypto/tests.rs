@@ -102,3 +102,46 @@ fn points_are_read_compressed_and_uncompressed_and_nothing_else() {
         assert_eq!(curve.point(&[0]), Err(Rejected));
     }
 }
+
+#[test]
+fn the_nonce_of_a_record_is_the_iv_xored_with_the_number() {
+    // NIST's GCM test cases 4 and 16: the IV is cafebabefacedbaddecaf888, whatever it is made of.
+    let text: [u8; 60] = hex(
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+    );
+    let aad: [u8; 20] = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+    let number = 0x0102_0304_0506_0708_u64;
+    let mut iv: [u8; 12] = hex("cafebabefacedbaddecaf888");
+    iv.iter_mut().skip(4).zip(number.to_be_bytes()).for_each(|(byte, digit)| *byte ^= digit);
+    let long: [u8; 32] = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
+    for (cipher, key, sealed, tag) in [
+        (
+            Cipher::Aes128Gcm,
+            &long[..16],
+            "42831ec2217774244b7221b784d0d49c",
+            "5bc94fbc3221a5db94fae95ae7121a47",
+        ),
+        (
+            Cipher::Aes256Gcm,
+            &long[..],
+            "522dc1f099567d07f47f37a32a84427d",
+            "76fc6ece0f4e1768cddf8853bb2d551b",
+        ),
+    ] {
+        let key = RecordKey::new(cipher, key, iv).unwrap();
+        let mut bytes = text;
+        assert_eq!(key.seal(number, &aad, &mut bytes), Ok(hex(tag)));
+        assert_eq!(bytes[..16], hex::<16>(sealed));
+        assert_eq!(key.open(number + 1, &aad, &mut bytes.clone(), &hex(tag)), Err(Rejected));
+        assert_eq!(key.open(number, &aad[1..], &mut bytes.clone(), &hex(tag)), Err(Rejected));
+        assert_eq!(key.open(number, &aad, &mut bytes, &hex(tag)), Ok(()));
+        assert_eq!(bytes, text);
+    }
+    // RFC 8439, 2.8.2: the nonce is 070000004041424344454647.
+    let key: [u8; 32] = hex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
+    let key = RecordKey::new(Cipher::ChaCha20Poly1305, &key, hex("070000004041424344454646")).unwrap();
+    let mut text = *b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
+    let tag = key.seal(1, &hex::<12>("50515253c0c1c2c3c4c5c6c7"), &mut text).unwrap();
+    assert_eq!(tag, hex("1ae10b594f09e26a7e902ecbd0600691"));
+    assert!(RecordKey::new(Cipher::Aes256Gcm, &[0; 16], [0; 12]).is_err());
+}

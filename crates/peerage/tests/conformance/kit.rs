@@ -9,7 +9,7 @@ use peerage::{
         Codec, Command, Decoded, Direction, FrameWriter, FromSwarm, InvalidMessage, NetworkBehaviour, Outbox,
         Protocol, Receipt, RecvBuf, StreamError, StreamEvent, StreamId, StreamRef, SwarmEvent,
     },
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::{collections::BTreeMap, pin::pin, task::Poll, time::Duration};
 
@@ -19,12 +19,13 @@ pub(crate) type Node = Swarm<Seen>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Net {
     TcpNoise,
+    TcpTls,
     Quic,
 }
 impl Net {
     pub(crate) fn address(self) -> Multiaddr {
         let text = match self {
-            Self::TcpNoise => "/ip4/127.0.0.1/tcp/0",
+            Self::TcpNoise | Self::TcpTls => "/ip4/127.0.0.1/tcp/0",
             Self::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
         };
         text.parse().unwrap()
@@ -34,6 +35,9 @@ impl Net {
         let builder = match self {
             Self::TcpNoise => {
                 builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default).unwrap()
+            }
+            Self::TcpTls => {
+                builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default).unwrap()
             }
             // A thousand at once: raised here, in view.
             Self::Quic => builder.with_quic_config(|mut config| {

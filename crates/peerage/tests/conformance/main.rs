@@ -32,5 +32,6 @@ macro_rules! conformance {
 }
 conformance! {
     tcp_noise: crate::kit::Net::TcpNoise,
+    tcp_tls: crate::kit::Net::TcpTls,
     quic: crate::kit::Net::Quic,
 }

@@ -61,6 +61,14 @@ impl Parts {
         self.key.public().try_into_ecdsa().unwrap().encode_der()
     }
 
+    /// To be shown in handshakes, so often.
+    pub(crate) fn certificate(&self, times: usize) -> Certificate {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.to_pkcs8_der()));
+        let key = aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
+        let chain = vec![CertificateDer::from(self.build()); times];
+        Certificate { key: Arc::new(CertifiedKey::new(chain, key)) }
+    }
+
     pub(crate) fn build(&self) -> Vec<u8> {
         let signed_key = self.signed_key.clone().unwrap_or_else(|| {
             let key = der::element(OCTET_STRING, &[&self.host_key]);
@@ -150,4 +158,12 @@ fn only_keys_of_known_kinds_are_certified() {
     let not_one = Keypair::generate_secp256k1().to_pkcs8_der();
     assert_eq!(Certificate::with_key(&identity::ed25519(), not_one).unwrap_err(), Error::Key);
     assert_eq!(Certificate::with_key(&identity::ed25519(), Vec::new()).unwrap_err(), Error::Key);
+}
+
+impl Certificate {
+    /// This certificate, and the key of another.
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+        let key = CertifiedKey::new(self.key.cert.clone(), Arc::clone(&other.key.key));
+        Self { key: Arc::new(key) }
+    }
 }
