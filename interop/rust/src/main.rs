@@ -60,42 +60,49 @@ fn say(what: Value) {
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
     let builder = SwarmBuilder::with_new_identity().with_tokio();
+    // Each way to secure TCP makes a builder of another type.
+    macro_rules! finish {
+        ($builder:expr) => {
+            $builder
+                .with_quic()
+                .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
+                    let id = key.public().to_peer_id();
+                    let gossip = || {
+                        let config = gossipsub::ConfigBuilder::default()
+                            .support_floodsub()
+                            .heartbeat_interval(Duration::from_millis(300))
+                            .build()?;
+                        Ok::<_, Box<dyn Error + Send + Sync>>(gossipsub::Behaviour::new(
+                            gossipsub::MessageAuthenticity::Signed(key.clone()),
+                            config,
+                        )?)
+                    };
+                    Ok(Peer {
+                        ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
+                        identify: identify::Behaviour::new(
+                            identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()).with_interval(Duration::from_secs(2)),
+                        ),
+                        floodsub: (!args.gossipsub).then(|| floodsub::Behaviour::new(id)).into(),
+                        gossipsub: args.gossipsub.then(gossip).transpose()?.into(),
+                        mdns: args
+                            .mdns
+                            .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), id))
+                            .transpose()?
+                            .into(),
+                    })
+                })?
+                .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
+                .build()
+        };
+    }
     // It speaks one of them only, so that nobody can fall back on the other.
-    let builder = match args.security.as_str() {
-        "noise" => builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?,
-        "tls" => builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)?,
+    let mut swarm = match args.security.as_str() {
+        "noise" => {
+            finish!(builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?)
+        }
+        "tls" => finish!(builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)?),
         other => return Err(format!("unknown security {other}").into()),
     };
-    let mut swarm = builder
-        .with_quic()
-        .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
-            let id = key.public().to_peer_id();
-            let gossip = || {
-                let config = gossipsub::ConfigBuilder::default()
-                    .support_floodsub()
-                    .heartbeat_interval(Duration::from_millis(300))
-                    .build()?;
-                Ok::<_, Box<dyn Error + Send + Sync>>(gossipsub::Behaviour::new(
-                    gossipsub::MessageAuthenticity::Signed(key.clone()),
-                    config,
-                )?)
-            };
-            Ok(Peer {
-                ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
-                identify: identify::Behaviour::new(
-                    identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()).with_interval(Duration::from_secs(2)),
-                ),
-                floodsub: (!args.gossipsub).then(|| floodsub::Behaviour::new(id)).into(),
-                gossipsub: args.gossipsub.then(gossip).transpose()?.into(),
-                mdns: args
-                    .mdns
-                    .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), id))
-                    .transpose()?
-                    .into(),
-            })
-        })?
-        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
-        .build();
     let flood_topic = floodsub::Topic::new(args.topic.clone());
     let gossip_topic = gossipsub::IdentTopic::new(args.topic.clone());
     if let Some(floodsub) = swarm.behaviour_mut().floodsub.as_mut() {

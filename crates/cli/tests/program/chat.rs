@@ -75,6 +75,7 @@ fn a_peer_lost_between_write_and_read_has_not_got_the_message() {
 
 /// A killed process says nothing over UDP; its system does, when somebody asks.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
 fn a_peer_lost_over_quic_is_noticed_and_has_not_got_the_message() {
     const QUIC: [&str; 2] = ["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
     let (here, there) = (Home::new(), Home::new());
