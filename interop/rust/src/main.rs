@@ -5,7 +5,9 @@
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, SwarmBuilder, floodsub, gossipsub, identify, mdns, noise, ping,
+    Multiaddr, PeerId, SwarmBuilder, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    floodsub, gossipsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
     tcp, tls, yamux,
 };
@@ -59,50 +61,47 @@ fn say(what: Value) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
-    let builder = SwarmBuilder::with_new_identity().with_tokio();
-    // Each way to secure TCP makes a builder of another type.
-    macro_rules! finish {
-        ($builder:expr) => {
-            $builder
-                .with_quic()
-                .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
-                    let id = key.public().to_peer_id();
-                    let gossip = || {
-                        let config = gossipsub::ConfigBuilder::default()
-                            .support_floodsub()
-                            .heartbeat_interval(Duration::from_millis(300))
-                            .build()?;
-                        Ok::<_, Box<dyn Error + Send + Sync>>(gossipsub::Behaviour::new(
-                            gossipsub::MessageAuthenticity::Signed(key.clone()),
-                            config,
-                        )?)
-                    };
-                    Ok(Peer {
-                        ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
-                        identify: identify::Behaviour::new(
-                            identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()).with_interval(Duration::from_secs(2)),
-                        ),
-                        floodsub: (!args.gossipsub).then(|| floodsub::Behaviour::new(id)).into(),
-                        gossipsub: args.gossipsub.then(gossip).transpose()?.into(),
-                        mdns: args
-                            .mdns
-                            .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), id))
-                            .transpose()?
-                            .into(),
-                    })
-                })?
-                .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
-                .build()
-        };
-    }
-    // It speaks one of them only, so that nobody can fall back on the other.
-    let mut swarm = match args.security.as_str() {
-        "noise" => {
-            finish!(builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?)
-        }
-        "tls" => finish!(builder.with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)?),
-        other => return Err(format!("unknown security {other}").into()),
-    };
+    let security = args.security.clone();
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_quic()
+        // What `with_tcp` does, with one of the two, so that nobody falls back on the other.
+        .with_other_transport(|key| -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy);
+            Ok(match security.as_str() {
+                "noise" => tcp.authenticate(noise::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                "tls" => tcp.authenticate(tls::Config::new(key)?).multiplex(yamux::Config::default()).boxed(),
+                other => return Err(format!("unknown security {other}").into()),
+            })
+        })?
+        .with_behaviour(|key| -> Result<Peer, Box<dyn Error + Send + Sync>> {
+            let id = key.public().to_peer_id();
+            let gossip = || {
+                let config = gossipsub::ConfigBuilder::default()
+                    .support_floodsub()
+                    .heartbeat_interval(Duration::from_millis(300))
+                    .build()?;
+                Ok::<_, Box<dyn Error + Send + Sync>>(gossipsub::Behaviour::new(
+                    gossipsub::MessageAuthenticity::Signed(key.clone()),
+                    config,
+                )?)
+            };
+            Ok(Peer {
+                ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(500))),
+                identify: identify::Behaviour::new(
+                    identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version("rust-peer/0".into()).with_interval(Duration::from_secs(2)),
+                ),
+                floodsub: (!args.gossipsub).then(|| floodsub::Behaviour::new(id)).into(),
+                gossipsub: args.gossipsub.then(gossip).transpose()?.into(),
+                mdns: args
+                    .mdns
+                    .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), id))
+                    .transpose()?
+                    .into(),
+            })
+        })?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
+        .build();
     let flood_topic = floodsub::Topic::new(args.topic.clone());
     let gossip_topic = gossipsub::IdentTopic::new(args.topic.clone());
     if let Some(floodsub) = swarm.behaviour_mut().floodsub.as_mut() {
