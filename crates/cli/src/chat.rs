@@ -366,9 +366,10 @@ impl Session {
     }
     fn listen_failed(&mut self, address: &str, error: &TransportError<io::Error>) {
         let (cause, hint) = match error {
-            TransportError::MultiaddrNotSupported(_) => {
-                ("this program has no transport for it".into(), "listen on /ip4/…/tcp/… or /ip6/…/tcp/…")
-            }
+            TransportError::MultiaddrNotSupported(_) => (
+                "this program has no transport for it".into(),
+                "listen on /ip4/…/udp/…/quic-v1 or /ip4/…/tcp/…, or the same with /ip6/…",
+            ),
             TransportError::Other(error) => (error.to_string(), why_not(error)),
         };
         // Transports name the address themselves, if they can.

@@ -79,6 +79,7 @@ fn swarm() -> Result<Swarm<ping::Behaviour>, Box<dyn std::error::Error + Send + 
     Ok(SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
+        .with_quic()
         .with_behaviour(|_| ping::Behaviour::new(config))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
         .build())

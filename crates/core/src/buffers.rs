@@ -193,6 +193,13 @@ impl FrameWriter {
         }
         self.whole.push_back(bytes);
     }
+    /// What was taken and not needed goes back to the front.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.len += bytes.len();
+            self.whole.push_front(bytes);
+        }
+    }
     /// Drops everything, and the memory it used.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -313,6 +320,20 @@ mod tests {
         to.advance(5001);
         assert_eq!(to.chunk(), b"nd");
         to.advance(2);
+        assert!(to.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_comes_out_first_again() {
+        let mut to = FrameWriter::default();
+        to.put_slice(b"the beginning and the end");
+        let mut taken = to.copy_to_bytes(13);
+        taken.advance(4);
+        to.put_back(taken);
+        to.put_back(Bytes::new());
+        to.put_slice(b".");
+        assert_eq!((to.len(), to.chunk()), (22, &b"beginning"[..]));
+        assert_eq!(to.copy_to_bytes(22), "beginning and the end.");
         assert!(to.is_empty());
     }
 

@@ -39,6 +39,12 @@ impl<T> ShortQueue<T> {
             Some(_) => self.rest.push_back(element),
         }
     }
+    /// Puts one before the oldest.
+    pub fn push_front(&mut self, element: T) {
+        if let Some(second) = self.first.replace(element) {
+            self.rest.push_front(second);
+        }
+    }
     /// Takes the oldest.
     pub fn pop_front(&mut self) -> Option<T> {
         let taken = self.first.take();
@@ -78,7 +84,9 @@ mod tests {
         assert!(queue.iter().eq(&[3, 4, 5]));
         assert_eq!((queue.pop_front(), queue.pop_front(), queue.pop_front()), (Some(3), Some(4), Some(5)));
         assert_eq!((queue.pop_front(), queue.len()), (None, 0));
-        queue.push_back(6);
+        queue.push_front(6);
+        queue.push_front(5);
+        assert_eq!(queue.pop_front(), Some(5));
         assert_eq!(queue.front(), Some(&6));
         (0..100).for_each(|n| queue.push_back(n));
         while queue.pop_front().is_some() {}

@@ -117,6 +117,18 @@ impl<B> SwarmBuilder<B> {
         let with = self.with_upgrades(security, muxers)?;
         Ok(with.with_other_transport(|_| peerage_tcp::tokio::Transport::new(config)))
     }
+    /// Connects over QUIC, which brings its own security and streams.
+    #[cfg(feature = "quic")]
+    pub fn with_quic(self) -> Self {
+        self.with_quic_config(|config| config)
+    }
+    /// Connects over QUIC, with this configuration.
+    #[cfg(feature = "quic")]
+    pub fn with_quic_config(self, change: impl FnOnce(peerage_quic::Config) -> peerage_quic::Config) -> Self {
+        self.with_other_transport(|key| {
+            peerage_quic::tokio::Transport::new(change(peerage_quic::Config::new(key)))
+        })
+    }
     /// Connects over something else.
     pub fn with_other_transport<T: Transport>(mut self, make: impl FnOnce(&Keypair) -> T) -> Self {
         self.transports.push(Box::new(make(&self.key)));

@@ -42,6 +42,9 @@ pub use peerage_noise as noise;
 #[cfg(feature = "ping")]
 #[doc(inline)]
 pub use peerage_ping as ping;
+#[cfg(feature = "quic")]
+#[doc(inline)]
+pub use peerage_quic as quic;
 #[cfg(feature = "tokio")]
 #[doc(inline)]
 pub use peerage_runtime as runtime;

@@ -6,13 +6,14 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 11] = [
+    let crates: [&[Bound]; 12] = [
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
         peerage_mdns::BOUNDS,
         peerage_noise::BOUNDS,
         peerage_ping::BOUNDS,
+        peerage_quic::BOUNDS,
         peerage_runtime::BOUNDS,
         peerage_swarm::BOUNDS,
         peerage_tcp::BOUNDS,

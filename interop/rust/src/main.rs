@@ -64,6 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let security = args.security.clone();
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
+        .with_quic()
         // What `with_tcp` does, with one of the two, so that nobody falls back on the other.
         .with_other_transport(|key| -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
             let tcp = tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy);

@@ -30,6 +30,7 @@ pub(crate) fn swarm(
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
+        .with_quic()
         .with_behaviour(|key| {
             let peer = key.public().to_peer_id();
             Node {
@@ -64,5 +65,8 @@ impl Node {
 
 /// Where a chat listens if nothing else is said.
 pub(crate) fn everywhere() -> Vec<Multiaddr> {
-    ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"].iter().filter_map(|text| text.parse().ok()).collect()
+    ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"]
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }

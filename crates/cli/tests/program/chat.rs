@@ -73,6 +73,43 @@ fn a_peer_lost_between_write_and_read_has_not_got_the_message() {
     assert_eq!(ana.wait("left")["why"], "lost");
 }
 
+/// A killed process says nothing over UDP; its system does, when somebody asks.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
+fn a_peer_lost_over_quic_is_noticed_and_has_not_got_the_message() {
+    const QUIC: [&str; 2] = ["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+    let (here, there) = (Home::new(), Home::new());
+    let mut ana = here.chat("ana", &QUIC);
+    let address = ana.address();
+    let mut ben = there.chat("ben", &["--peer", &address, QUIC[0], QUIC[1]]);
+    let ben_id = ben.peer();
+    assert_eq!(ana.wait("joined")["transport"], "quic");
+    ben.wait("joined");
+    ben.say("hi ana");
+    assert_eq!(ben.wait("delivered"), json!({ "v": 1, "event": "delivered", "id": 1, "to": 1, "of": 1 }));
+    ben.signal("-STOP");
+    ana.say("are you there?");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    ben.signal("-KILL");
+    let killed = std::time::Instant::now();
+    let delivered = ana.wait("delivered");
+    assert_eq!((delivered["to"].as_u64(), delivered["of"].as_u64()), (Some(0), Some(1)), "{delivered}");
+    assert_eq!(delivered["missed"][0]["peer"], ben_id);
+    assert_eq!(ana.wait("left")["why"], "lost");
+    assert!(killed.elapsed() < std::time::Duration::from_secs(8), "{:?}", killed.elapsed());
+    println!("noticed after {:?}", killed.elapsed());
+
+    // Nobody speaks: keep-alives find it out.
+    let mut cleo = Home::new().chat("cleo", &["--peer", &address, QUIC[0], QUIC[1]]);
+    ana.wait("joined");
+    cleo.peer();
+    cleo.signal("-KILL");
+    let killed = std::time::Instant::now();
+    assert_eq!(ana.wait("left")["why"], "lost");
+    assert!(killed.elapsed() < std::time::Duration::from_secs(10), "{:?}", killed.elapsed());
+    println!("in silence, noticed after {:?}", killed.elapsed());
+}
+
 #[test]
 fn a_second_process_on_the_same_directory_is_somebody_else_and_told_so() {
     let home = Home::new();

@@ -1,6 +1,6 @@
-//! Dialing: which address when. "Happy eyeballs" over IPv6 and IPv4; the first connection through wins.
+//! Dialing: which address when. QUIC first, "happy eyeballs" over IPv6 and IPv4; the first connection through wins.
 use crate::{DialId, DialOpts, error::AttemptError};
-use peerage_core::{Bound, Instant, Multiaddr, PeerId, PortUse, Role, TransportError};
+use peerage_core::{Bound, Instant, Multiaddr, PeerId, PortUse, Role, TransportError, multiaddr::Protocol};
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
@@ -101,14 +101,23 @@ fn is_near(address: &Multiaddr) -> bool {
     address.is_loopback() || address.is_private() || address.is_link_local()
 }
 
-/// Near before far, and IPv6 and IPv4 taking turns, so that one broken family costs one delay.
+/// QUIC is connected in a third of the round trips, and asks for no descriptor.
+fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::QuicV1))
+}
+
+/// Near before far; QUIC a step ahead of the rest; and IPv6 and IPv4 taking turns, so that one broken family costs one delay.
 fn rank(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     addresses.sort_by_key(|address| !is_near(address)); // Stable: the caller's order counts.
     let mut seen = std::collections::BTreeSet::new();
     addresses.retain(|address| seen.insert(address.clone()));
     let (near, far): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_near);
-    let mut ranked = interleave(near);
-    ranked.extend(interleave(far));
+    let mut ranked = Vec::new();
+    for place in [near, far] {
+        let (quic, rest): (Vec<_>, Vec<_>) = place.into_iter().partition(is_quic);
+        ranked.extend(interleave(quic));
+        ranked.extend(interleave(rest));
+    }
     ranked.truncate(ADDRESSES.get());
     ranked
 }
@@ -155,6 +164,19 @@ mod tests {
             order,
             ["/ip4/192.168.0.1/tcp/1", "/ip6/2001:db8::1/tcp/1", "/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/1"]
         );
+    }
+
+    #[test]
+    fn quic_is_a_step_ahead_of_tcp() {
+        let mut far = dial(&["/ip4/1.1.1.1/tcp/1", "/ip4/1.1.1.1/udp/1/quic-v1"]);
+        let mut near = dial(&["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"]);
+        for (dial, apart) in [(&mut far, 250), (&mut near, 30)] {
+            let (_, first) = dial.next_attempt(at(0)).unwrap();
+            assert!(first.to_string().ends_with("/quic-v1"), "{first}");
+            assert!(dial.next_attempt(at(apart - 1)).is_none());
+            let (_, second) = dial.next_attempt(at(apart)).unwrap();
+            assert!(second.to_string().ends_with("/tcp/1"), "{second}");
+        }
     }
 
     #[test]
