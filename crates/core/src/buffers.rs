@@ -1,6 +1,6 @@
 //! Bytes on their way in and out of a stream.
+use crate::ShortQueue;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::VecDeque;
 
 /// Bytes that are no message of the protocol, or a message that has no bytes; says which rule was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub struct InvalidMessage(pub &'static str);
 /// Received bytes of one stream: a rope, so that nothing is copied to make it whole.
 #[derive(Debug, Default)]
 pub struct RecvBuf {
-    chunks: VecDeque<Bytes>,
+    chunks: ShortQueue<Bytes>,
     len: usize,
 }
 
@@ -83,7 +83,7 @@ impl RecvBuf {
     /// If it has more than nine bytes or is longer than it needs to be.
     pub fn peek_uvarint(&self) -> Result<Option<(u64, usize)>, InvalidMessage> {
         let mut value = 0_u64;
-        for (i, byte) in self.chunks.iter().flatten().take(9).enumerate() {
+        for (i, byte) in self.chunks.iter().flat_map(|chunk| chunk.iter()).take(9).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * i);
             if byte & 0x80 == 0 {
                 if *byte == 0 && i > 0 {
@@ -130,13 +130,17 @@ impl RecvBuf {
 /// A large payload is kept as it is and copied once, into the record; small parts are gathered.
 #[derive(Debug, Default)]
 pub struct FrameWriter {
-    whole: VecDeque<Bytes>,
+    whole: ShortQueue<Bytes>,
     tail: BytesMut,
     len: usize,
+    /// What went through `tail` since it was empty.
+    gathered: usize,
 }
 
 /// From this size on a payload is kept instead of being copied.
 const KEEP: usize = 1 << 10;
+/// The first part brings room for some more.
+const SMALL: usize = 32;
 
 impl FrameWriter {
     /// How many bytes wait.
@@ -149,8 +153,19 @@ impl FrameWriter {
     }
     /// Appends a copy.
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        self.tail.extend_from_slice(bytes);
+        self.put_with(|tail| {
+            tail.reserve(bytes.len().max(SMALL));
+            tail.extend_from_slice(bytes);
+        });
+    }
+    /// Appends what `write` appends to the buffer it is given.
+    pub fn put_with<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
+        let before = self.tail.len();
+        let result = write(&mut self.tail);
+        let put = self.tail.len().saturating_sub(before);
+        self.len += put;
+        self.gathered += put;
+        result
     }
     /// Appends a varint.
     pub fn put_uvarint(&mut self, mut value: u64) {
@@ -202,7 +217,11 @@ impl Buf for FrameWriter {
             n -= part;
         }
         if self.len == 0 {
-            self.tail = BytesMut::new(); // A quiet stream holds no memory.
+            // A quiet stream holds next to no memory.
+            let spent = std::mem::take(&mut self.gathered);
+            if spent > KEEP {
+                self.tail = BytesMut::new();
+            }
         }
     }
     /// What lies in one piece is handed over as it is, without copying.

@@ -8,15 +8,15 @@
 //!        ◄─────────────────────────────────── /b       agreed
 //! ```
 //!
-//! Every message is text and a newline behind a varint of its length. Both machines read from one buffer and write to
-//! another; bytes behind the last message stay where they are, as they belong to the protocol. A dialer with one offer
+//! Every message is text and a newline behind a varint of its length. Both machines read from one buffer, which
+//! must lie in one piece, and write to another; bytes behind the last message stay where they are, as they belong to the protocol. A dialer with one offer
 //! may send its own right behind the first output, without waiting ("lazy"), and then never a second offer.
 //!
 //! Spec: [connections](https://github.com/libp2p/specs/blob/master/connections/README.md#multistream-select). Left out on
 //! purpose: the listing of protocols (`ls` gets `na`, as from go), `simopen`. The time it may take is the caller's.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use crate::{Bound, StreamProtocol};
+use crate::Bound;
 use bytes::{Buf, BytesMut};
 use peerage_identity::varint;
 
@@ -39,10 +39,21 @@ pub(crate) const OFFERS: Bound = Bound {
 const HEADER: &str = "/multistream/1.0.0";
 const REFUSAL: &str = "na";
 
+/// What a dialer offers, best first.
+pub trait Names {
+    /// The name with this index.
+    fn name(&self, index: usize) -> Option<&str>;
+}
+impl<N: AsRef<str>> Names for Vec<N> {
+    fn name(&self, index: usize) -> Option<&str> {
+        self.get(index).map(AsRef::as_ref)
+    }
+}
+
 /// The side that opened the stream and offers names, in the order of its preference.
 #[derive(Debug)]
-pub struct Dialing<N = StreamProtocol> {
-    names: Vec<N>,
+pub struct Dialing<N> {
+    names: N,
     greeted: bool,
     offer: Offer,
 }
@@ -56,15 +67,20 @@ enum Offer {
     Refused,
 }
 
-impl<N: AsRef<str>> Dialing<N> {
+impl<N: Names> Dialing<N> {
     /// Writes the header and the first offer.
     ///
     /// A name that is empty, has a newline or is longer than 1,023 bytes cannot be offered and is passed over.
-    pub fn new(names: Vec<N>, output: &mut BytesMut) -> Self {
+    pub fn new(names: N, output: &mut BytesMut) -> Self {
         let mut this = Self { names, greeted: false, offer: Offer::Refused };
         put(HEADER, output);
         this.offer_from(0, output);
         this
+    }
+
+    /// What it offers.
+    pub fn names(&self) -> &N {
+        &self.names
     }
 
     /// Reads what has arrived: the index of the name agreed on, or `None` while that is open.
@@ -73,7 +89,7 @@ impl<N: AsRef<str>> Dialing<N> {
     /// If the peer refuses every name, or speaks something else.
     pub fn on_bytes(
         &mut self,
-        input: &mut BytesMut,
+        input: &mut impl Buf,
         output: &mut BytesMut,
     ) -> Result<Option<usize>, NegotiationError> {
         loop {
@@ -82,26 +98,26 @@ impl<N: AsRef<str>> Dialing<N> {
                 Offer::Agreed(index) => return Ok(Some(index)),
                 Offer::Refused => return Err(NegotiationError::Unsupported),
             };
-            let Some(message) = take(input)? else { return Ok(None) };
-            let answer = text(&message)?;
+            let Some((answer, len)) = message(input.chunk())? else { return Ok(None) };
             if !self.greeted {
                 greet(answer)?;
                 self.greeted = true;
             } else if answer == REFUSAL {
                 self.offer_from(open.saturating_add(1), output);
-            } else if self.names.get(open).is_some_and(|name| name.as_ref() == answer) {
+            } else if self.names.name(open) == Some(answer) {
                 self.offer = Offer::Agreed(open);
             } else {
                 return Err(NegotiationError::Answer);
             }
+            input.advance(len);
         }
     }
 
-    fn offer_from(&mut self, index: usize, output: &mut BytesMut) {
-        let mut left = self.names.iter().enumerate().take(OFFERS.get()).skip(index);
-        let next = left.find(|(_, name)| fits(name.as_ref()));
+    fn offer_from(&mut self, first: usize, output: &mut BytesMut) {
+        let offers = (first..OFFERS.get()).map_while(|index| Some((index, self.names.name(index)?)));
+        let next = offers.into_iter().find(|(_, name)| fits(name));
         self.offer = next.map_or(Offer::Refused, |(index, name)| {
-            put(name.as_ref(), output);
+            put(name, output);
             Offer::Open(index)
         });
     }
@@ -130,28 +146,29 @@ impl Listening {
     /// If the peer speaks something else, or offers too much.
     pub fn on_bytes<T>(
         &mut self,
-        input: &mut BytesMut,
+        input: &mut impl Buf,
         output: &mut BytesMut,
         mut accept: impl FnMut(&str) -> Option<T>,
     ) -> Result<Option<T>, NegotiationError> {
-        while let Some(message) = take(input)? {
-            let offer = text(&message)?;
-            if !self.greeted {
+        while let Some((offer, len)) = message(input.chunk())? {
+            if self.greeted {
+                self.offers = self.offers.saturating_add(1);
+                if self.offers > OFFERS.get() {
+                    return Err(NegotiationError::TooManyOffers);
+                }
+                let accepted = accept(offer);
+                self.answer(output);
+                // `ls` is a name that nobody has: "na", as go answers it.
+                put(if accepted.is_some() { offer } else { REFUSAL }, output);
+                if accepted.is_some() {
+                    input.advance(len);
+                    return Ok(accepted);
+                }
+            } else {
                 greet(offer)?;
                 self.greeted = true;
-                continue;
             }
-            self.offers = self.offers.saturating_add(1);
-            if self.offers > OFFERS.get() {
-                return Err(NegotiationError::TooManyOffers);
-            }
-            let accepted = accept(offer);
-            self.answer(output);
-            // `ls` is a name that nobody has: "na", as go answers it.
-            put(if accepted.is_some() { offer } else { REFUSAL }, output);
-            if accepted.is_some() {
-                return Ok(accepted);
-            }
+            input.advance(len);
         }
         // py-libp2p offers nothing before it has seen our header.
         if self.greeted {
@@ -207,8 +224,8 @@ impl NegotiationError {
     }
 }
 
-/// Takes a message off the front, without its length; `None` while it is not complete.
-fn take(input: &mut BytesMut) -> Result<Option<BytesMut>, NegotiationError> {
+/// The message at the front, and how long it is with its length; `None` while it is not complete.
+fn message(input: &[u8]) -> Result<Option<(&str, usize)>, NegotiationError> {
     // 1,024 has two bytes, so a third one is refused before it is waited for.
     let front = input.get(..2).unwrap_or(input);
     let Some((len, prefix)) = varint::decode(front).map_err(|_| NegotiationError::Length)? else {
@@ -219,16 +236,10 @@ fn take(input: &mut BytesMut) -> Result<Option<BytesMut>, NegotiationError> {
     if len == 0 {
         return Err(NegotiationError::Empty);
     }
-    if input.len() < prefix.saturating_add(len) {
-        return Ok(None);
-    }
-    input.advance(prefix);
-    Ok(Some(input.split_to(len)))
-}
-
-fn text(message: &[u8]) -> Result<&str, NegotiationError> {
+    let whole = prefix.saturating_add(len);
+    let Some(message) = input.get(prefix..whole) else { return Ok(None) };
     let name = message.strip_suffix(b"\n").ok_or(NegotiationError::Newline)?;
-    str::from_utf8(name).map_err(|_| NegotiationError::Text)
+    Ok(Some((str::from_utf8(name).map_err(|_| NegotiationError::Text)?, whole)))
 }
 
 fn greet(first: &str) -> Result<(), NegotiationError> {

@@ -26,7 +26,7 @@ use dial::{Attempt, Dial};
 use limits::{Admission, Machine, Share};
 use peerage_core::{
     Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Refused,
-    Role, Seed, StreamProtocol, TransportError,
+    Role, Seed, StreamProtocol, Table, TransportError,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -232,7 +232,7 @@ pub(crate) struct Core<B: NetworkBehaviour> {
     pending: BTreeMap<ConnectionId, Pending>,
     /// Oldest first.
     pending_order: VecDeque<ConnectionId>,
-    streams: BTreeMap<StreamId, StreamState<B::Message>>,
+    streams: Table<StreamId, StreamState<B::Message>>,
     /// Streams that wait for a dial to this peer.
     wanted: BTreeMap<PeerId, BTreeSet<StreamId>>,
     idle: Timers<ConnectionId>,
@@ -295,7 +295,7 @@ impl<B: NetworkBehaviour> Core<B> {
             dial_timers: Timers::default(),
             pending: BTreeMap::new(),
             pending_order: VecDeque::new(),
-            streams: BTreeMap::new(),
+            streams: Table::default(),
             wanted: BTreeMap::new(),
             idle: Timers::default(),
             deliveries: VecDeque::new(),

@@ -6,12 +6,13 @@ mod application;
 mod stream;
 
 use crate::{
-    Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef, Timers,
+    Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef,
     shim::{LinkEvent, Messages, Slot},
 };
 use application::Touched;
 use peerage_core::{
     Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, StreamProtocol, Streams, StreamsEvent,
+    Table,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -78,14 +79,16 @@ impl About {
 /// One connection, above raw bytes.
 pub(crate) struct Link {
     about: About,
-    streams: BTreeMap<Key, LinkStream>,
-    keys: BTreeMap<StreamId, Key>,
+    streams: Table<Key, Box<LinkStream>>,
+    keys: Table<StreamId, Key>,
     /// Wanted, but the peer has too many of ours to confirm. As many as the core has opened.
     opening: VecDeque<Opening>,
     /// What may have something to do, in order.
-    busy: BTreeSet<Key>,
+    busy: VecDeque<Key>,
+    /// Kept empty: room for those an application has touched.
+    woken: Vec<Key>,
     /// Deadlines of streams whose name is not agreed on.
-    negotiating: Timers<Key>,
+    negotiating: VecDeque<(Instant, Key)>,
     inbound_negotiating: usize,
     /// Accepted inbound streams, and those that wait to be, by protocol.
     inbound: BTreeMap<Slot, Inbound>,
@@ -133,11 +136,12 @@ impl Link {
     pub(crate) fn new(about: About) -> Self {
         Self {
             about,
-            streams: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            streams: Table::default(),
+            keys: Table::default(),
             opening: VecDeque::new(),
-            busy: BTreeSet::new(),
-            negotiating: Timers::default(),
+            busy: VecDeque::new(),
+            woken: Vec::new(),
+            negotiating: VecDeque::new(),
             inbound_negotiating: 0,
             inbound: BTreeMap::new(),
             inbound_seq: 0,
@@ -149,10 +153,17 @@ impl Link {
             touched: Touched::default(),
         }
     }
+    /// What the connection keeps is charged to this.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.about.scope
+    }
     /// Wake this when an application reads or writes a detached stream.
     pub(crate) fn on_application(&mut self, waker: &Waker) {
         self.touched.set_task(waker);
-        self.touched.take(&mut self.busy);
+        let mut touched = std::mem::take(&mut self.woken);
+        self.touched.take(&mut touched);
+        touched.drain(..).for_each(|key| self.mark(key));
+        self.woken = touched;
     }
     /// Replies to offers wait, so that reply and answer are one write, until anything else is written or
     /// [`send_replies`](Self::send_replies). Protocols that answer by themselves are not waited for.
@@ -167,15 +178,49 @@ impl Link {
         for key in std::mem::take(&mut self.replies) {
             if let Some(stream) = self.streams.get_mut(&key) {
                 stream.send_reply();
-                self.busy.insert(key);
+                self.mark(key);
             }
+        }
+    }
+    /// There is something to do for it.
+    fn mark(&mut self, key: Key) {
+        if let Some(stream) = self.streams.get_mut(&key)
+            && !std::mem::replace(&mut stream.busy, true)
+        {
+            self.busy.push_back(key);
+        }
+    }
+    fn next_busy(&mut self) -> Option<Key> {
+        loop {
+            let key = self.busy.pop_front()?;
+            if let Some(stream) = self.streams.get_mut(&key) {
+                stream.busy = false;
+                return Some(key);
+            }
+        }
+    }
+    /// It has to agree on a name in time. All have the same time, so they stand in order; those that have agreed are
+    /// passed over.
+    fn expect_name(&mut self, key: Key, now: Instant) {
+        if self.negotiating.len() > 64 + 2 * self.streams.len() {
+            let streams = &self.streams;
+            self.negotiating
+                .retain(|(_, key)| streams.get(key).is_some_and(|stream| stream.is_negotiating()));
+        }
+        self.negotiating.push_back((now.after(NEGOTIATION_TIME), key));
+    }
+    fn pass_over(&mut self) {
+        while let Some((_, key)) = self.negotiating.front()
+            && !self.streams.get(key).is_some_and(|stream| stream.is_negotiating())
+        {
+            self.negotiating.pop_front();
         }
     }
     /// A message waits to be encoded.
     pub(crate) fn on_message(&mut self, on: StreamId) -> bool {
         match self.keys.get(&on) {
             Some(key) => {
-                self.busy.insert(*key);
+                self.mark(*key);
                 true
             }
             None => self.opening.iter().any(|opening| opening.id == on),
@@ -183,7 +228,7 @@ impl Link {
     }
     /// The core takes messages again.
     pub(crate) fn on_room(&mut self) {
-        self.busy.append(&mut self.starved);
+        std::mem::take(&mut self.starved).into_iter().for_each(|key| self.mark(key));
     }
     pub(crate) fn is_starved(&self) -> bool {
         !self.starved.is_empty()
@@ -231,7 +276,7 @@ impl Link {
             }
             LinkCommand::Open { .. } | LinkCommand::Close(_) => {}
         }
-        self.busy.insert(key);
+        self.mark(key);
     }
 
     /// The muxer has not let it out yet.
@@ -258,8 +303,11 @@ impl Link {
             let Some(Opening { id, offer, raw, finish, stop, paused, .. }) = self.opening.pop_front() else {
                 return;
             };
-            let slots = offer.names().iter().map(|name| messages.of(id, name)).collect();
-            let mut stream = LinkStream::outbound(key, id, offer, slots, raw);
+            let slot = match offer.names() {
+                [name] => messages.of(id, name),
+                _ => None,
+            };
+            let mut stream = LinkStream::outbound(key, id, offer, slot, raw);
             stream.paused = paused;
             if finish {
                 stream.finish();
@@ -270,10 +318,10 @@ impl Link {
             if let Some(raw) = stream.detach_early(&self.touched) {
                 messages.tell(id, LinkEvent::Detached(raw));
             }
-            self.streams.insert(key, stream);
+            self.streams.insert(key, Box::new(stream));
             self.keys.insert(id, key);
-            self.negotiating.set(key, now.after(NEGOTIATION_TIME));
-            self.busy.insert(key);
+            self.expect_name(key, now);
+            self.mark(key);
         }
     }
 
@@ -287,9 +335,16 @@ impl Link {
         let mut pumped = Pumped::default();
         loop {
             while let Some(event) = streams.next_event() {
+                // Those that have said their name do not stand in the way of one more.
+                if matches!(event, StreamsEvent::Inbound(_)) && self.inbound_negotiating >= NEGOTIATING.get()
+                {
+                    while let Some(key) = self.next_busy() {
+                        self.drive(key, streams, messages);
+                    }
+                }
                 self.on_streams_event(event, streams, messages, now, &mut pumped);
             }
-            if let Some(key) = self.busy.pop_first() {
+            if let Some(key) = self.next_busy() {
                 self.drive(key, streams, messages);
             } else if std::mem::take(&mut self.wrote) && self.are_replies_waiting() {
                 self.send_replies();
@@ -297,6 +352,7 @@ impl Link {
                 break;
             }
         }
+        self.pass_over();
         if !self.confirms.written.is_empty() {
             let token = self.confirms.next;
             self.confirms.next += 1;
@@ -320,21 +376,21 @@ impl Link {
                     return streams.reset(key, Code::RESOURCE_LIMIT);
                 }
                 self.inbound_negotiating += 1;
-                self.streams.insert(key, LinkStream::inbound(key));
-                self.negotiating.set(key, now.after(NEGOTIATION_TIME));
+                self.streams.insert(key, Box::new(LinkStream::inbound(key)));
+                self.expect_name(key, now);
             }
             StreamsEvent::CanOpen => self.open_waiting(streams, messages, now),
             StreamsEvent::Bytes(key, bytes) => match self.streams.get_mut(&key) {
                 Some(stream) => {
                     stream.on_bytes(bytes);
-                    self.busy.insert(key);
+                    self.mark(key);
                 }
                 None => streams.consumed(key, bytes.len()),
             },
             StreamsEvent::Finished(key) => {
                 if let Some(stream) = self.streams.get_mut(&key) {
                     stream.recv_end = true;
-                    self.busy.insert(key);
+                    self.mark(key);
                 }
             }
             StreamsEvent::Reset(key, code) => {
@@ -348,11 +404,11 @@ impl Link {
                         messages.forget(id);
                         messages.tell(id, LinkEvent::Stopped(code));
                     }
-                    self.busy.insert(key);
+                    self.mark(key);
                 }
             }
             StreamsEvent::Writable(key) => {
-                self.busy.insert(key);
+                self.mark(key);
             }
             StreamsEvent::Confirmed(token) => {
                 while let Some((_, receipts)) =
@@ -363,7 +419,7 @@ impl Link {
                         messages.tell(id, LinkEvent::Confirmed(receipt));
                         if let Some(stream) = self.streams.get_mut(&key) {
                             stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
-                            self.busy.insert(key);
+                            self.mark(key);
                         }
                     }
                 }
@@ -381,12 +437,9 @@ impl Link {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         let was_negotiating = stream.is_negotiating();
         let mut end = stream.negotiate(streams, messages, &self.touched);
-        if was_negotiating && !stream.is_negotiating() && end.is_none() {
-            self.negotiating.cancel(key);
-            if stream.is_inbound() {
-                self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
-                end = self.accept(key, streams, messages);
-            }
+        if was_negotiating && !stream.is_negotiating() && end.is_none() && stream.is_inbound() {
+            self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
+            end = self.accept(key, streams, messages);
         }
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if end.is_none() {
@@ -432,10 +485,8 @@ impl Link {
 
     fn end(&mut self, key: Key, end: End, streams: &mut dyn Streams, messages: &mut dyn Messages) {
         let Some(mut stream) = self.streams.remove(&key) else { return };
-        self.busy.remove(&key);
         self.starved.remove(&key);
         self.replies.remove(&key);
-        self.negotiating.cancel(key);
         if stream.is_inbound() && stream.is_negotiating() {
             self.inbound_negotiating = self.inbound_negotiating.saturating_sub(1);
         }
@@ -456,13 +507,13 @@ impl Link {
             if let Some(end) = self.accept(next, streams, messages) {
                 self.end(next, end, streams, messages);
             }
-            self.busy.insert(next);
+            self.mark(next);
         }
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let opening = self.opening.front().map(|opening| opening.until);
-        self.negotiating.next().into_iter().chain(opening).min()
+        self.negotiating.front().map(|(until, _)| *until).into_iter().chain(opening).min()
     }
     pub(crate) fn on_timeout(
         &mut self,
@@ -474,7 +525,11 @@ impl Link {
             messages.forget(id);
             messages.tell(id, LinkEvent::Closed(End::TimedOut.result()));
         }
-        while let Some(key) = self.negotiating.pop_due(now) {
+        self.pass_over();
+        while let Some((_, key)) = self.negotiating.pop_front_if(|(until, _)| *until <= now) {
+            if !self.streams.get(&key).is_some_and(|stream| stream.is_negotiating()) {
+                continue;
+            }
             streams.reset(key, Code::NEGOTIATION_FAILED);
             self.end(key, End::TimedOut, streams, messages);
         }
@@ -483,7 +538,7 @@ impl Link {
     pub(crate) fn is_empty(&self, messages: &dyn Messages) -> bool {
         self.opening.is_empty()
             && self.confirms.under_way.is_empty()
-            && self.streams.values().all(|stream| stream.is_flushed(messages))
+            && self.streams.all(|stream| stream.is_flushed(messages))
     }
 }
 

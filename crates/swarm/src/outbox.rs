@@ -1,7 +1,7 @@
 use crate::{DialOpts, Protocol, Reachability};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, channel::mpsc, future::BoxFuture, stream::BoxStream};
-use peerage_core::{Code, ConnectionId, ListenerId, Multiaddr, PeerId, StreamProtocol};
+use peerage_core::{Code, ConnectionId, ListenerId, Multiaddr, PeerId, StreamProtocol, multistream};
 use std::{any::Any, collections::VecDeque, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 #[allow(unused_imports, reason = "named by the documentation")]
@@ -103,6 +103,11 @@ pub enum Offer {
     One(StreamProtocol),
     /// Several: what is sent waits until one is agreed on.
     Many(Arc<[StreamProtocol]>),
+}
+impl multistream::Names for Offer {
+    fn name(&self, index: usize) -> Option<&str> {
+        self.names().get(index).map(StreamProtocol::as_str)
+    }
 }
 impl Offer {
     /// The names, best first.

@@ -3,10 +3,12 @@ use crate::{
     Answer, Asked, AtMaxInbound, Decoded, JobId, Protocol, Receipt, StreamError, StreamId, StreamRef,
     outbox::Route,
 };
-use peerage_core::{Code, ConnectedPoint, FrameWriter, InvalidMessage, RecvBuf, Stream, StreamProtocol};
+use peerage_core::{
+    Code, ConnectedPoint, FrameWriter, InvalidMessage, RecvBuf, ShortQueue, Stream, StreamProtocol, Table,
+};
 use std::{
     any::Any,
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     fmt, io,
     sync::{
         Arc, RwLock,
@@ -101,8 +103,8 @@ pub(crate) struct Settings {
 
 /// What a link asks of the messages it carries.
 pub(crate) trait Messages: Send {
-    /// Who accepts streams of this name.
-    fn accepting(&self, name: &str) -> Option<Slot>;
+    /// Who accepts streams of this name, which is ours: the peer's is not kept.
+    fn accepting(&self, name: &str) -> Option<(Slot, StreamProtocol)>;
     /// The protocol of a stream we open.
     fn of(&self, id: StreamId, name: &StreamProtocol) -> Option<Slot>;
     /// The id of an inbound stream.
@@ -222,7 +224,7 @@ impl<M> fmt::Debug for ToLink<M> {
 /// The messages of one connection.
 pub(crate) struct Shim<M> {
     protocols: Arc<Protocols<M>>,
-    outgoing: BTreeMap<StreamId, VecDeque<(M, Sent)>>,
+    outgoing: Table<StreamId, ShortQueue<(M, Sent)>>,
     /// For the core, oldest first.
     pub(crate) to_core: VecDeque<ToCore<M>>,
     /// What may still be decoded for the core: messages and bytes.
@@ -237,7 +239,7 @@ impl<M: Send + 'static> Shim<M> {
     pub(crate) fn new(protocols: Arc<Protocols<M>>) -> Self {
         Self {
             protocols,
-            outgoing: BTreeMap::new(),
+            outgoing: Table::default(),
             to_core: VecDeque::new(),
             room: (0, 0),
             overdrawn: false,
@@ -254,7 +256,9 @@ impl<M: Send + 'static> Shim<M> {
         self.decoded_bytes = 0;
     }
     pub(crate) fn send(&mut self, on: StreamId, message: M, receipt: Option<Receipt>, counted: usize) {
-        self.outgoing.entry(on).or_default().push_back((message, Sent { counted, receipt }));
+        self.outgoing
+            .get_or_insert_with(on, ShortQueue::default)
+            .push_back((message, Sent { counted, receipt }));
     }
     fn reply(&mut self, slot: Slot, asked: &Asked<'_>, message: Option<M>) -> (Replied, Option<M>) {
         let Some(served) = self.protocols.get(slot) else { return (Replied::No, message) };
@@ -269,8 +273,9 @@ impl<M: Send + 'static> Shim<M> {
 }
 
 impl<M: Send + 'static> Messages for Shim<M> {
-    fn accepting(&self, name: &str) -> Option<Slot> {
-        self.protocols.accepting(name)
+    fn accepting(&self, name: &str) -> Option<(Slot, StreamProtocol)> {
+        let slot = self.protocols.accepting(name)?;
+        Some((slot, self.protocols.get(slot)?.protocol.name.clone()))
     }
     fn of(&self, id: StreamId, name: &StreamProtocol) -> Option<Slot> {
         self.protocols.of(id.route(), name)
@@ -349,7 +354,7 @@ impl<M: Send + 'static> Messages for Shim<M> {
     }
     fn answers(&self, slot: Slot, id: StreamId) -> usize {
         let answers = self.protocols.get(slot).is_some_and(|served| served.protocol.answer.is_some());
-        self.outgoing.get(&id).filter(|_| answers).map_or(0, VecDeque::len)
+        self.outgoing.get(&id).filter(|_| answers).map_or(0, ShortQueue::len)
     }
     fn waiting(&self, id: StreamId) -> bool {
         self.outgoing.contains_key(&id)

@@ -55,6 +55,8 @@ pub(crate) struct Task<M> {
     link: Link,
     shim: Shim<M>,
     jobs: VecDeque<(JobId, Job<M>)>,
+    /// Kept empty: room for what the core asks.
+    commands: Vec<ToLink<M>>,
     closing: Option<(Code, Instant)>,
     close_sent: bool,
     linger: Option<Instant>,
@@ -100,6 +102,7 @@ impl<M: Send + 'static> Task<M> {
             link,
             shim,
             jobs: VecDeque::new(),
+            commands: Vec::new(),
             closing: None,
             close_sent: false,
             linger: None,
@@ -111,9 +114,10 @@ impl<M: Send + 'static> Task<M> {
     }
 
     fn take_commands(&mut self, now: Instant) -> bool {
-        let commands = self.mailbox.take_commands();
+        let mut commands = std::mem::take(&mut self.commands);
+        self.mailbox.take_commands(&mut commands);
         let some = !commands.is_empty();
-        for command in commands {
+        for command in commands.drain(..) {
             match command {
                 ToLink::Command(LinkCommand::Close(code)) => {
                     self.closing.get_or_insert((code, now.after(CLOSING)));
@@ -131,6 +135,7 @@ impl<M: Send + 'static> Task<M> {
                 ToLink::Protocols(protocols) => self.shim.set_protocols(protocols),
             }
         }
+        self.commands = commands;
         some
     }
 
@@ -245,7 +250,7 @@ impl<M: Send + 'static> Future for Task<M> {
             this.send_replies(now);
 
             if may_read && this.ended.is_none() && !this.io.is_read_out() && budget > 0 {
-                match this.io.read(cx, now, &mut budget) {
+                match this.io.read(cx, now, this.link.scope(), &mut budget) {
                     Ok(read) => progress |= read,
                     Err(error) => this.ended = Some(Err(error)),
                 }

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 use support::{
     connect, node,
-    raw::{FIN, Raw, SYN, data, hello},
+    raw::{FIN, RST, Raw, SYN, data, hello},
     within,
 };
 
@@ -46,4 +46,29 @@ async fn a_reply_to_an_offer_does_not_wait_for_a_behaviour_that_has_nothing_to_s
     let (answer, _, took) = ask("/sink", b"").await;
     assert_eq!(answer, hello("/sink"));
     assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+#[tokio::test]
+async fn more_requests_than_may_negotiate_at_once_are_all_answered_if_they_come_whole() {
+    const REQUESTS: usize = 250;
+    let (mut ours, mut other) = (node(), node());
+    connect(&mut other, &mut ours).await;
+    let address = ours.listeners().next().unwrap().clone();
+    let asking = async {
+        let mut peer = Raw::connect(&address).await;
+        let body = [hello("/echo"), b"\x05hello".to_vec()].concat();
+        let mut all = Vec::new();
+        for _ in 0..REQUESTS {
+            let id = peer.next_id();
+            all.extend(data(SYN | FIN, id, &body));
+        }
+        peer.send(&all).await.unwrap();
+        let mut ends = 0;
+        while ends < REQUESTS {
+            let frame = peer.frame().await.unwrap();
+            assert!(frame.flags & RST == 0, "{frame:?}");
+            ends += usize::from(frame.flags & FIN != 0);
+        }
+    };
+    within(&mut [&mut ours, &mut other], asking).await;
 }

@@ -279,7 +279,7 @@ impl Session {
                 return true;
             }
             // Whoever reads least pays, not whoever comes last.
-            let live = self.streams.iter().filter(|(_, stream)| !stream.reset);
+            let live = self.streams.in_any_order().filter(|(_, stream)| !stream.reset);
             let fattest = live.map(|(id, stream)| (stream.window.unread(), *id)).max();
             let victim = fattest.filter(|(unread, _)| *unread > 0).map_or(id, |(_, victim)| victim);
             self.stats.starved += 1;

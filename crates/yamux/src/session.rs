@@ -10,9 +10,10 @@ use crate::{
 use bytes::BytesMut;
 use peerage_core::{
     Bound, Code, FrameWriter, Instant, Key, Permit, Refused, Resource, Role, Scope, Streams, StreamsEvent,
+    Table,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     io,
     time::Duration,
 };
@@ -44,7 +45,7 @@ pub struct Session {
     pub(crate) heard: Instant,
 
     /// An id is never used twice, so it is the stream's key as well.
-    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) streams: Table<u32, Stream>,
     next_id: Option<u32>,
     pub(crate) inbound_ids: InboundIds,
     pub(crate) inbound: usize,
@@ -115,7 +116,7 @@ impl Session {
             phase: Phase::Open,
             now: Instant::START,
             heard: Instant::START,
-            streams: BTreeMap::new(),
+            streams: Table::default(),
             next_id: Some(ours),
             inbound_ids: InboundIds::new(theirs),
             inbound: 0,

@@ -5,7 +5,7 @@
 //! [turn](TURN) reserved, so that nobody who writes more often takes it away.
 use crate::stream::{Stream, Wants};
 use bytes::{Buf, Bytes, BytesMut};
-use peerage_core::{Bound, FrameWriter};
+use peerage_core::{Bound, FrameWriter, ShortQueue};
 use std::collections::{BTreeSet, VecDeque};
 
 pub(crate) const STAGED: Bound =
@@ -21,7 +21,7 @@ const ARENA: usize = 4 << 10;
 /// Bytes of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    parts: VecDeque<Bytes>,
+    parts: ShortQueue<Bytes>,
     len: usize,
 }
 impl Parts {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::StreamProtocol;
 use NegotiationError as E;
 
 const GREETING: &[u8] = b"\x13/multistream/1.0.0\n";

@@ -6,7 +6,7 @@ use crate::{
     link::LinkCommand,
     shim::{LinkEvent, Slot, ToCore, ToLink},
 };
-use peerage_core::{Code, ConnectionId, PeerId, StreamProtocol};
+use peerage_core::{Code, ConnectionId, PeerId, ShortQueue, StreamProtocol};
 use std::sync::Arc;
 
 pub(super) struct StreamState<M> {
@@ -22,7 +22,7 @@ pub(super) struct StreamState<M> {
     max_queued: usize,
     backlogged: bool,
     /// What waits for a dial.
-    waiting: Vec<ToLink<M>>,
+    waiting: ShortQueue<ToLink<M>>,
 }
 
 impl<B: NetworkBehaviour> Core<B> {
@@ -41,7 +41,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let protocol = slot.and_then(|slot| self.protocols.get(slot)).map(|served| &served.protocol);
         let (max_queued, keeps) = protocol.map_or((1 << 20, true), |p| (p.max_queued, p.keep_alive));
         let on_limited = protocol.is_some_and(|p| p.on_limited);
-        let state = StreamState {
+        let mut state = StreamState {
             peer: to.peer(),
             connection: None,
             direction: Direction::Outbound,
@@ -52,8 +52,9 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued,
             backlogged: false,
-            waiting: vec![ToLink::Command(LinkCommand::Open { id, offer, raw })],
+            waiting: ShortQueue::default(),
         };
+        state.waiting.push_back(ToLink::Command(LinkCommand::Open { id, offer, raw }));
         match (connection, to) {
             (Some(connection), _) => {
                 if self.connections.get(connection).is_some_and(|c| c.limited && !on_limited) {
@@ -97,7 +98,7 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued: 0,
             backlogged: false,
-            waiting: Vec::new(),
+            waiting: ShortQueue::default(),
         };
         self.streams.insert(id, state);
         self.fail_stream(id, StreamError::NotConnected);
@@ -112,7 +113,7 @@ impl<B: NetworkBehaviour> Core<B> {
         state.connection = Some(connection);
         at.streams.insert(id);
         at.keepers += usize::from(state.keeps);
-        for mut what in std::mem::take(&mut state.waiting) {
+        while let Some(mut what) = state.waiting.pop_front() {
             // What identify knows to be spoken is offered alone, and costs no round trip.
             if let ToLink::Command(LinkCommand::Open { offer: offer @ Offer::Many(_), .. }) = &mut what
                 && let Some(speaks) = &at.speaks
@@ -154,7 +155,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let what = ToLink::Send { on, message, receipt, counted };
         match state.connection {
             Some(connection) => self.outputs.push_back(Output::ToLink(connection, what)),
-            None => state.waiting.push(what),
+            None => state.waiting.push_back(what),
         }
         if !state.backlogged && state.queued > state.max_queued / 2 {
             state.backlogged = true;
@@ -183,7 +184,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let Some(state) = self.streams.get_mut(&on).filter(|state| !state.reset) else { return };
         match state.connection {
             Some(connection) => self.outputs.push_back(Output::ToLink(connection, ToLink::Command(command))),
-            None => state.waiting.push(ToLink::Command(command)),
+            None => state.waiting.push_back(ToLink::Command(command)),
         }
     }
 
@@ -278,7 +279,7 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued,
             backlogged: false,
-            waiting: Vec::new(),
+            waiting: ShortQueue::default(),
         };
         at.streams.insert(id);
         at.keepers += usize::from(keeps);

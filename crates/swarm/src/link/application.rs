@@ -1,7 +1,6 @@
 //! Streams in an application's hands: which of them it has touched since the link last looked.
 use peerage_core::Key;
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -58,11 +57,11 @@ impl Touched {
         Waker::from(Arc::new(Touch { key, listed: AtomicBool::new(false), of: self.clone() }))
     }
     /// Moves those that were touched to `into`.
-    pub(super) fn take(&self, into: &mut BTreeSet<Key>) {
+    pub(super) fn take(&self, into: &mut Vec<Key>) {
         for touch in self.lock().touches.drain(..) {
             // Before the stream is looked at: what comes later is told again.
             touch.listed.store(false, Ordering::Release);
-            into.insert(touch.key);
+            into.push(touch.key);
         }
     }
 }

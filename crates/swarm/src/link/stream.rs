@@ -6,11 +6,10 @@ use crate::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use peerage_core::{
-    Application, Code, FrameWriter, InvalidMessage, Key, Permit, RecvBuf, Resource, Stream, StreamHalf,
-    StreamProtocol, Streams,
+    Application, Code, FrameWriter, InvalidMessage, Key, Permit, RecvBuf, Resource, ShortQueue, Stream,
+    StreamHalf, StreamProtocol, Streams,
     multistream::{Dialing, Listening},
 };
-use std::collections::VecDeque;
 
 /// Encoded ahead of the muxer, per stream: no more than fills a few records.
 const AHEAD: usize = 64 << 10;
@@ -33,6 +32,8 @@ pub(super) struct LinkStream {
     recv_done: bool,
     /// We will, once the name is agreed on.
     stopping: Option<Code>,
+    /// Stands in the link's queue.
+    pub(super) busy: bool,
     pub(super) paused: bool,
     pub(super) starved: bool,
     /// Stopped decoding because too many answers wait.
@@ -44,7 +45,7 @@ pub(super) struct LinkStream {
     encoded: u64,
     written: u64,
     /// Ends of messages in `encoded`, with what is to be said once they are written.
-    sent: VecDeque<(u64, Sent)>,
+    sent: ShortQueue<(u64, Sent)>,
     /// Counted bytes that are written and were not reported.
     unreported: usize,
     report_at: usize,
@@ -60,15 +61,13 @@ pub(super) struct LinkStream {
 
 enum Phase {
     Dialing {
-        machine: Dialing,
-        input: BytesMut,
-        offer: Offer,
-        slots: Vec<Option<Slot>>,
+        machine: Dialing<Offer>,
+        input: Bytes,
         lazy: bool,
     },
     Listening {
         machine: Listening,
-        input: BytesMut,
+        input: Bytes,
     },
     /// Agreed, but `max_inbound` others are open: the reply is held back.
     Held {
@@ -125,6 +124,7 @@ impl LinkStream {
             held: None,
             recv_done: false,
             stopping: None,
+            busy: false,
             paused: false,
             starved: false,
             choked: false,
@@ -132,7 +132,7 @@ impl LinkStream {
             send: FrameWriter::default(),
             encoded: 0,
             written: 0,
-            sent: VecDeque::new(),
+            sent: ShortQueue::default(),
             unreported: 0,
             report_at: usize::MAX,
             unconfirmed: 0,
@@ -147,30 +147,20 @@ impl LinkStream {
         Self::new(
             key,
             Direction::Inbound,
-            Phase::Listening { machine: Listening::new(), input: BytesMut::new() },
+            Phase::Listening { machine: Listening::new(), input: Bytes::new() },
         )
     }
-    pub(super) fn outbound(
-        key: Key,
-        id: StreamId,
-        offer: Offer,
-        slots: Vec<Option<Slot>>,
-        raw: bool,
-    ) -> Self {
-        let mut hello = BytesMut::new();
-        let machine = Dialing::new(offer.names().to_vec(), &mut hello);
+    /// `slot`: of the name, if only one is offered.
+    pub(super) fn outbound(key: Key, id: StreamId, offer: Offer, slot: Option<Slot>, raw: bool) -> Self {
         // "Lazy" negotiation: with a single name, what we send travels with the offer.
         let lazy = offer.names().len() == 1;
-        let first = lazy.then(|| (slots.first().copied().flatten(), offer.names().first().cloned()));
-        let phase = Phase::Dialing { machine, input: BytesMut::new(), offer, slots, lazy };
+        let name = offer.names().first().filter(|_| lazy).cloned();
+        let mut send = FrameWriter::default();
+        let machine = send.put_with(|hello| Dialing::new(offer, hello));
+        let phase = Phase::Dialing { machine, input: Bytes::new(), lazy };
         let mut stream = Self::new(key, Direction::Outbound, phase);
-        stream.id = Some(id);
-        stream.wants_raw = raw;
-        if let Some((slot, name)) = first {
-            stream.slot = slot;
-            stream.name = name;
-        }
-        stream.put(&hello);
+        (stream.id, stream.wants_raw, stream.slot, stream.name) = (Some(id), raw, slot, name);
+        (stream.encoded, stream.send) = (send.len() as u64, send);
         stream
     }
     /// Raw with a single offer: the application may write before the peer confirmed.
@@ -218,7 +208,11 @@ impl LinkStream {
             _ if self.recv_done => {}
             Phase::Dialing { input, .. } | Phase::Listening { input, .. } => {
                 self.owed += bytes.len();
-                input.extend_from_slice(&bytes);
+                if input.is_empty() {
+                    *input = bytes;
+                } else {
+                    *input = [&**input, &*bytes].concat().into();
+                }
             }
             Phase::Held { .. } | Phase::Open => {
                 self.owed += bytes.len();
@@ -261,7 +255,7 @@ impl LinkStream {
     ) -> Option<End> {
         let mut output = BytesMut::new();
         let rest = match &mut self.phase {
-            Phase::Dialing { machine, input, offer, slots, lazy } => {
+            Phase::Dialing { machine, input, lazy } => {
                 match machine.on_bytes(input, &mut output) {
                     Ok(None) => {
                         let end = self.recv_end.then_some(End::Reset(Code::NEGOTIATION_FAILED));
@@ -273,11 +267,11 @@ impl LinkStream {
                         return end;
                     }
                     Ok(Some(agreed)) => {
-                        let name = offer.names().get(agreed).cloned()?;
+                        let name = machine.names().names().get(agreed).cloned()?;
                         if !*lazy {
-                            self.slot = slots.get(agreed).copied().flatten();
+                            self.slot = self.id.and_then(|id| messages.of(id, &name));
                         }
-                        let rest = input.split().freeze();
+                        let rest = std::mem::take(input);
                         self.phase = Phase::Open;
                         self.put(&output);
                         if let Some(id) = self.id {
@@ -303,9 +297,7 @@ impl LinkStream {
                 }
             }
             Phase::Listening { machine, input } => {
-                let agreed = machine.on_bytes(input, &mut output, |name| {
-                    messages.accepting(name).map(|slot| (slot, StreamProtocol::from_peer(name)))
-                });
+                let agreed = machine.on_bytes(input, &mut output, |name| messages.accepting(name));
                 match agreed {
                     Ok(None) => {
                         let end = self.recv_end.then_some(End::Refused);
@@ -318,7 +310,7 @@ impl LinkStream {
                         return end;
                     }
                     Ok(Some((slot, name))) => {
-                        let rest = input.split().freeze();
+                        let rest = std::mem::take(input);
                         self.slot = Some(slot);
                         self.name = Some(name);
                         self.phase = Phase::Held { reply: output };

@@ -1,14 +1,21 @@
 //! The bytes' side of a connection's task: a socket, records and frames, or a transport that has streams of its own.
 use bytes::{Buf, BytesMut};
-use peerage_core::{Code, Instant, Native, Records, Session, Socket, Streams};
+use peerage_core::{Code, Instant, Native, Permit, Records, Resource, Scope, Session, Socket, Streams};
 use std::{
     cell::RefCell,
     io,
     task::{Context, Poll},
+    time::Duration,
 };
 
-/// Read from a socket at once, and opened before the task yields.
+/// Opened before the task yields.
 pub(super) const READ: usize = 64 << 10;
+/// Room for one read: a record of the largest size is there as a whole, and half of the next.
+const ROOM: usize = 128 << 10;
+/// A part of a record up to this size is copied, so that the buffer is free for others.
+const SMALL_PART: usize = 4 << 10;
+/// How long a connection may keep the buffer for the sake of a larger part.
+const PART_TIME: Duration = Duration::from_secs(1);
 /// Of which one turn of a native connection is thought to take this much.
 const TURN: usize = READ / 8;
 /// A record is closed at this size until the connection has moved a megabyte: a small answer should not wait.
@@ -52,10 +59,11 @@ impl Io {
         &mut self,
         cx: &mut Context<'_>,
         now: Instant,
+        scope: &Scope,
         budget: &mut usize,
     ) -> io::Result<bool> {
         match self {
-            Self::Sealed(sealed) => sealed.read(cx, now, budget),
+            Self::Sealed(sealed) => sealed.read(cx, now, scope, budget),
             Self::Native(native) => {
                 let some = native.poll(cx, now).is_ready();
                 *budget = budget.saturating_sub(if some { TURN } else { 0 });
@@ -93,13 +101,16 @@ impl Io {
     }
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match self {
-            Self::Sealed(sealed) => sealed.session.next_timeout(),
+            Self::Sealed(sealed) => {
+                sealed.session.next_timeout().into_iter().chain(sealed.part_until()).min()
+            }
             Self::Native(_) => None,
         }
     }
     pub(super) fn on_timeout(&mut self, now: Instant) {
         if let Self::Sealed(sealed) = self {
             sealed.session.on_timeout(now);
+            sealed.on_timeout(now);
         }
     }
 }
@@ -115,11 +126,15 @@ pub(crate) struct Sealed {
     pub(crate) output: BytesMut,
     moved: u64,
     read_end: bool,
+    /// While `input` is a whole buffer: since when, and what it costs.
+    part: Option<(Instant, Permit)>,
 }
 
 thread_local! {
     /// What is read lands here first: an idle connection owns no buffer.
-    static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    static READING: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    /// What is sealed is made here; it belongs to a connection only while the socket is full.
+    static SEALING: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
 impl Sealed {
@@ -131,36 +146,46 @@ impl Sealed {
         input: BytesMut,
         output: BytesMut,
     ) -> Self {
-        Self { socket, records, session, input, output, moved: 0, read_end: false }
+        Self { socket, records, session, input, output, moved: 0, read_end: false, part: None }
     }
 
     /// Reads once, opens what is whole, feeds the session. `false`: nothing was there.
-    fn read(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut usize) -> io::Result<bool> {
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        scope: &Scope,
+        budget: &mut usize,
+    ) -> io::Result<bool> {
         let mut buffer = match self.input.is_empty() {
-            true => BUFFER.take(),
+            true => READING.take(),
             false => std::mem::take(&mut self.input),
         };
         buffer.reserve(READ);
+        if buffer.is_empty() {
+            buffer.reserve(ROOM);
+        }
+        let before = buffer.len();
         let read = self.socket.poll_read(cx, &mut buffer);
-        let n = match read {
-            Poll::Ready(Ok(n)) => n,
-            Poll::Ready(Err(error)) => {
-                self.keep(buffer);
-                return Err(error);
+        let outcome = match read {
+            Poll::Ready(Ok(n)) => {
+                self.read_end = n == 0;
+                *budget = budget.saturating_sub(n.max(1));
+                self.moved += n as u64;
+                self.open(&mut buffer, now).map(|opened| {
+                    if let Some((since, _)) = self.part.as_mut().filter(|_| opened) {
+                        *since = now; // It is another part.
+                    }
+                    true
+                })
             }
-            Poll::Pending => {
-                let had = !buffer.is_empty();
-                let opened = had && self.open(&mut buffer, now)?;
-                self.keep(buffer);
-                return Ok(opened);
-            }
+            Poll::Ready(Err(error)) => Err(error),
+            // The handshake may have left something.
+            Poll::Pending if before > 0 && self.part.is_none() => self.open(&mut buffer, now),
+            Poll::Pending => Ok(false),
         };
-        self.read_end = n == 0;
-        *budget = budget.saturating_sub(n.max(1));
-        self.moved += n as u64;
-        self.open(&mut buffer, now)?;
-        self.keep(buffer);
-        Ok(true)
+        self.keep(buffer, scope, now);
+        outcome
     }
 
     /// Reads and drops; whether the peer has closed.
@@ -169,11 +194,12 @@ impl Sealed {
             return true;
         }
         self.input = BytesMut::new();
-        let mut buffer = BUFFER.take();
+        self.part = None;
+        let mut buffer = READING.take();
         let mut ended = false;
         for _ in 0..16 {
             buffer.clear();
-            buffer.reserve(READ);
+            buffer.reserve(ROOM);
             match self.socket.poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(n)) if n > 0 => continue,
                 Poll::Ready(_) => ended = true,
@@ -182,7 +208,7 @@ impl Sealed {
             break;
         }
         buffer.clear();
-        BUFFER.set(buffer);
+        READING.set(buffer);
         ended
     }
 
@@ -200,12 +226,37 @@ impl Sealed {
         }
     }
 
-    /// Part of a record stays with the connection; the buffer goes back.
-    fn keep(&mut self, mut buffer: BytesMut) {
-        if !buffer.is_empty() {
+    /// Part of a record stays with the connection. A large one keeps the buffer, because the rest is on its way.
+    fn keep(&mut self, mut buffer: BytesMut, scope: &Scope, now: Instant) {
+        if buffer.is_empty() {
+            self.part = None;
+            READING.set(buffer);
+        } else if buffer.len() <= SMALL_PART {
+            self.part = None;
             self.input = BytesMut::from(&*buffer.split());
+            READING.set(buffer);
+        } else {
+            if self.part.is_none() {
+                self.part = scope.reserve(Resource::Bytes, ROOM).ok().map(|permit| (now, permit));
+            }
+            self.input = buffer;
+            if self.part.is_none() {
+                self.shrink(); // There is no room for a whole buffer.
+            }
         }
-        BUFFER.set(buffer);
+    }
+    fn shrink(&mut self) {
+        self.part = None;
+        self.input = BytesMut::from(&*self.input);
+    }
+    /// The rest of a part is late.
+    fn on_timeout(&mut self, now: Instant) {
+        if self.part_until().is_some_and(|until| until <= now) {
+            self.shrink();
+        }
+    }
+    fn part_until(&self) -> Option<Instant> {
+        self.part.as_ref().map(|(since, _)| since.after(PART_TIME))
     }
 
     /// Fills, seals and writes records until there is nothing to send, or the socket is full. Never more than one
@@ -227,10 +278,15 @@ impl Sealed {
             }
             let (before, behind, most) = self.records.layout();
             let most = if self.moved < SMALL_UNTIL { SMALL_RECORD.min(most) } else { most };
+            // What was written is free to be used again.
             let mut record = std::mem::take(&mut self.output);
+            if record.capacity() == 0 {
+                record = SEALING.take();
+            }
+            record.clear();
             record.resize(before, 0);
             if self.session.fill(&mut record, most, now) == 0 {
-                self.output = BytesMut::new(); // A quiet connection holds no memory.
+                SEALING.set(record);
                 return Ok(Wrote::All(some));
             }
             record.reserve(behind);

@@ -4,7 +4,7 @@ use crate::{
     shim::{ToCore, ToLink},
 };
 use futures::task::AtomicWaker;
-use peerage_core::{Bound, ConnectionId};
+use peerage_core::{Bound, ConnectionId, ShortQueue};
 use std::{
     collections::VecDeque,
     sync::{
@@ -50,7 +50,7 @@ pub(crate) struct Mailbox<M> {
     listens: AtomicBool,
 }
 struct ToCoreQueue<M> {
-    events: VecDeque<(usize, ToCore<M>)>,
+    events: ShortQueue<(usize, ToCore<M>)>,
     messages: usize,
     bytes: usize,
     /// The task stopped decoding.
@@ -63,7 +63,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<M> Mailbox<M> {
     pub(crate) fn new() -> Arc<Self> {
-        let queue = ToCoreQueue { events: VecDeque::new(), messages: 0, bytes: 0, full: false };
+        let queue = ToCoreQueue { events: ShortQueue::default(), messages: 0, bytes: 0, full: false };
         Arc::new(Self {
             to_link: Mutex::new(Vec::new()),
             to_core: Mutex::new(queue),
@@ -80,9 +80,12 @@ impl<M> Mailbox<M> {
         self.listens.store(false, Ordering::Release);
         self.task.wake();
     }
-    /// What the core asked of the connection since the last time.
-    pub(super) fn take_commands(&self) -> Vec<ToLink<M>> {
-        std::mem::take(&mut *lock(&self.to_link))
+    /// Moves what the core asked of the connection since the last time to `into`, which is empty. Both keep a little
+    /// room, so that a command now and then costs no allocation.
+    pub(super) fn take_commands(&self, into: &mut Vec<ToLink<M>>) {
+        const KEPT: usize = 8;
+        into.shrink_to(KEPT);
+        std::mem::swap(into, &mut lock(&self.to_link));
     }
     /// Whoever takes the end runs what was not run.
     pub(super) fn leave_jobs(&self, jobs: impl Iterator<Item = (JobId, Job<M>)>) {
@@ -94,7 +97,7 @@ impl<M> Mailbox<M> {
             ToLink::Job(id, job) => Some((id, job)),
             _ => None,
         };
-        self.take_commands().into_iter().filter_map(job).collect()
+        std::mem::take(&mut *lock(&self.to_link)).into_iter().filter_map(job).collect()
     }
 
     /// How many messages and bytes it still takes, and whether anything may be read.
@@ -162,7 +165,6 @@ impl<M> Mailbox<M> {
             self.task.wake();
         }
         if queue.events.is_empty() {
-            queue.events = VecDeque::new(); // A quiet connection holds no memory.
             self.listed.store(false, Ordering::Release);
             return false;
         }

@@ -1,0 +1,87 @@
+use std::collections::VecDeque;
+
+/// A queue that mostly has one element, which then costs no allocation.
+#[derive(Clone, Debug)]
+pub struct ShortQueue<T> {
+    /// The oldest. `None`: there is none at all.
+    first: Option<T>,
+    rest: VecDeque<T>,
+}
+/// Room that is kept, so that two that come and go cost nothing either.
+const KEPT: usize = 4;
+
+impl<T> Default for ShortQueue<T> {
+    fn default() -> Self {
+        Self { first: None, rest: VecDeque::new() }
+    }
+}
+impl<T> ShortQueue<T> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+    /// The oldest.
+    pub fn front(&self) -> Option<&T> {
+        self.first.as_ref()
+    }
+    /// The oldest.
+    pub fn front_mut(&mut self) -> Option<&mut T> {
+        self.first.as_mut()
+    }
+    /// Appends.
+    pub fn push_back(&mut self, element: T) {
+        match self.first {
+            None => self.first = Some(element),
+            Some(_) => self.rest.push_back(element),
+        }
+    }
+    /// Takes the oldest.
+    pub fn pop_front(&mut self) -> Option<T> {
+        let taken = self.first.take();
+        self.first = self.rest.pop_front();
+        if self.rest.is_empty() && self.rest.capacity() > KEPT {
+            self.rest = VecDeque::new(); // A burst leaves nothing behind.
+        }
+        taken
+    }
+    /// Takes the oldest if it is such a one.
+    pub fn pop_front_if(&mut self, is: impl FnOnce(&T) -> bool) -> Option<T> {
+        if is(self.first.as_ref()?) { self.pop_front() } else { None }
+    }
+    /// From the oldest to the newest.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+    /// Drops all of them.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_in_first_out() {
+        let mut queue = ShortQueue::default();
+        assert!(queue.is_empty());
+        (1..=4).for_each(|n| queue.push_back(n));
+        assert_eq!((queue.len(), queue.pop_front()), (4, Some(1)));
+        assert_eq!(queue.pop_front_if(|n| *n == 9), None);
+        assert_eq!(queue.pop_front_if(|n| *n == 2), Some(2));
+        queue.push_back(5);
+        assert!(queue.iter().eq(&[3, 4, 5]));
+        assert_eq!((queue.pop_front(), queue.pop_front(), queue.pop_front()), (Some(3), Some(4), Some(5)));
+        assert_eq!((queue.pop_front(), queue.len()), (None, 0));
+        queue.push_back(6);
+        assert_eq!(queue.front(), Some(&6));
+        (0..100).for_each(|n| queue.push_back(n));
+        while queue.pop_front().is_some() {}
+        assert!(queue.rest.capacity() <= KEPT);
+    }
+}
