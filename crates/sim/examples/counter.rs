@@ -3,7 +3,7 @@
 //! Every node counts; whoever is told a higher number takes it over and passes it on. The number survives a partition,
 //! because it is told again when a connection comes about.
 use peerage_core::{Instant, PeerId, StreamProtocol};
-use peerage_sim::{Failure, Sim, ms, secs, seed};
+use peerage_sim::{Sim, ms, secs, seed};
 use peerage_swarm::{
     Command, FromSwarm, NetworkBehaviour, Outbox, Protocol, StreamEvent, StreamId, StreamRef, codec::Fixed,
 };
@@ -84,14 +84,8 @@ fn main() {
     );
 
     sim.heal();
-    sim.crash(left[1], Failure::Reset);
-    sim.connect(left[0], right[0]);
+    sim.connect_randomly(&nodes, 4);
     sim.run_until_idle();
-    let know = nodes.iter().filter(|node| sim.behaviour(**node).number == 2).count();
-    println!(
-        "{know} know after {:?}, in {} events; hash {:032x}",
-        sim.now(),
-        sim.events_handled(),
-        sim.hash()
-    );
+    assert!(nodes.iter().all(|node| sim.behaviour(*node).number == 2));
+    println!("all know after {:?}, in {} events; hash {:032x}", sim.now(), sim.events_handled(), sim.hash());
 }

@@ -44,7 +44,8 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
             _ => Ok(()),
         }
     }
-    /// Connects nodes so that each has `degree` others and a path leads from each to each. Who dials is drawn.
+    /// Connects nodes so that each has `degree` others and a path leads from each to each. Who dials is drawn; those
+    /// that are connected already stay so.
     ///
     /// # Panics
     /// If there is no such graph.
@@ -52,14 +53,17 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         let result = self.try_connect_randomly(nodes, degree);
         self.expect(result);
     }
-    /// Connects nodes so that each has `degree` others and a path leads from each to each. Who dials is drawn.
+    /// Connects nodes so that each has `degree` others and a path leads from each to each. Who dials is drawn; those
+    /// that are connected already stay so.
     ///
     /// # Errors
     /// If there is no such graph, or a node cannot dial.
     pub fn try_connect_randomly(&mut self, nodes: &[Node], degree: usize) -> Result<(), SimError> {
         let mut dice = Dice::new(self.seed, 3 << 32 | self.world.net().journal.count());
         for (from, to) in random_graph(nodes, degree, &mut dice)? {
-            self.try_connect(from, to)?;
+            if !self.is_connected(from, to) {
+                self.try_connect(from, to)?;
+            }
         }
         Ok(())
     }
