@@ -22,7 +22,7 @@ mod output;
 mod room;
 
 pub(crate) use alone::wrong_peer;
-pub(crate) use node::{Node, NodeEvent};
+pub(crate) use node::{Node, NodeEvent, agent};
 pub(crate) use output::{host, millis};
 pub(crate) use room::transport_of;
 

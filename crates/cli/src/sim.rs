@@ -7,14 +7,21 @@
 //! | `tally` | what became of each message |
 //! | `report` | the figures: words, JSON |
 //! | `page` | the page that shows a flood |
+//! | `sweep` | a random scenario per seed, everything that can go wrong, every invariant |
+//! | `figures` | how fast and how big, against targets |
+//! | `path` | one stream over a long fat path |
 //! | `process` | memory and wall time of this process |
 //! | `words` | numbers with units, read and written |
+//! | `scenarios` | tests: every behaviour with faults |
 mod args;
 mod dice;
+mod figures;
 mod floodsub;
 mod page;
+mod path;
 mod process;
 mod report;
+mod sweep;
 mod tally;
 mod words;
 
@@ -30,6 +37,8 @@ use peerage_sim::SimError;
 pub(crate) fn sim(command: Command, events: bool, output: Output) -> Result<Exit, Failure> {
     match command {
         Command::Floodsub(args) => floodsub::command(&args, events, output),
+        Command::Sweep(args) => sweep::command(&args, events, output),
+        Command::Figures(args) => figures::command(&args, output),
     }
 }
 

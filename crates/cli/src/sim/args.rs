@@ -24,6 +24,10 @@ pub(super) const TOPIC: &str = "news";
 pub(crate) enum Command {
     /// Publish messages in a network, and see how they spread
     Floodsub(Floodsub),
+    /// Run a random scenario per seed, with everything that can go wrong, and check every invariant
+    Sweep(Sweep),
+    /// Measure how fast and how big simulations are, against their targets
+    Figures(Figures),
 }
 
 /// The same seed gives the same run, event for event, on every machine.
@@ -59,6 +63,26 @@ pub(crate) struct Floodsub {
     /// Writes a page that shows the network and its figures; any browser opens it, offline
     #[arg(long, env = "PEERAGE_HTML", value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    /// How many seeds
+    #[arg(long, env = "PEERAGE_SEEDS", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: u64,
+    /// The first of them
+    #[arg(long, env = "PEERAGE_FROM", value_name = "SEED", default_value_t = 1)]
+    pub(super) from: u64,
+    /// For how long things go wrong, in virtual time; then they must come right again
+    #[arg(long = "for", env = "PEERAGE_FOR", value_name = "TIME", default_value = "60s", value_parser = words::duration, allow_hyphen_values = true)]
+    pub(super) within: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Figures {
+    /// Measures this alone
+    #[arg(long, env = "PEERAGE_ONLY", value_name = "NAME")]
+    pub(super) only: Option<String>,
 }
 
 impl Floodsub {

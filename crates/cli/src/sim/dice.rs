@@ -16,7 +16,21 @@ impl Dice {
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
+    /// Out of `from..=to`.
+    pub(super) fn between(&mut self, from: u64, to: u64) -> u64 {
+        from.saturating_add(self.below(to.saturating_sub(from).saturating_add(1)))
+    }
+    /// So often in a hundred.
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
     pub(super) fn pick<T: Copy>(&mut self, all: &[T]) -> Option<T> {
         all.get(self.below(all.len() as u64) as usize).copied()
+    }
+    pub(super) fn shuffle<T>(&mut self, all: &mut [T]) {
+        for at in (1..all.len()).rev() {
+            let other = self.below(at as u64 + 1) as usize;
+            all.swap(at, other);
+        }
     }
 }

@@ -9,6 +9,9 @@ impl Stopwatch {
     pub(super) fn start() -> Self {
         Self(std::time::Instant::now())
     }
+    pub(super) fn seconds(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
     /// What has passed; it begins again.
     pub(super) fn lap(&mut self) -> Duration {
         let passed = self.0.elapsed();

@@ -154,3 +154,26 @@ fn a_page_replaces_what_was_there_and_carries_the_run() {
     assert_eq!(arrivals.iter().filter(|at| at.as_i64() == Some(0)).count(), 1, "the publisher");
     assert!(data["command"].as_str().unwrap().starts_with("peerage sim floodsub --peers 24 "));
 }
+
+#[test]
+fn a_sweep_counts_its_seeds_and_is_the_same_twice() {
+    let home = Home::new();
+    let sweep = || record(&run(&home, "sim sweep --seeds 2 --from 5 --for 5s --json"));
+    let first = sweep();
+    assert_eq!(
+        (&first["seeds"], &first["from"], &first["failed"]),
+        (&2.into(), &5.into(), &Value::Array(vec![]))
+    );
+    assert_eq!(first["events_hash"], sweep()["events_hash"]);
+    let none = run(&home, "sim sweep --seeds 0");
+    assert_eq!((none.code, none.err.lines().count()), (Some(2), 1), "{none:?}");
+    assert_eq!(run(&home, "sim sweep --seeds 2 --from 18446744073709551615").code, Some(2));
+}
+
+#[test]
+fn a_figure_that_does_not_exist_is_refused_with_those_that_do() {
+    let home = Home::new();
+    let ran = run(&home, "sim figures --only speed");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+    assert!(ran.err.contains("there is no figure \"speed\": flood-1000, "), "{}", ran.err);
+}
