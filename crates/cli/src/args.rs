@@ -36,9 +36,11 @@ pub(crate) struct Global {
     /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded
     #[arg(long, global = true, env = "PEERAGE_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// What to log on stderr, such as `debug` or `peerage_swarm=trace,info`
-    #[arg(long, global = true, env = "PEERAGE_LOG", value_name = "FILTER")]
-    pub(crate) log: Option<tracing_subscriber::filter::Targets>,
+    /// What to log on stderr, such as `debug` (without a word) or `peerage_swarm=trace,info`; of a simulation without a
+    /// word: every event of the network
+    #[arg(long, global = true, env = "PEERAGE_LOG", value_name = "FILTER", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "a flag whose value may be left out")]
+    pub(crate) log: Option<Option<tracing_subscriber::filter::Targets>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Id(Id),
     /// Measure how far away a peer is
     Ping(Ping),
+    /// Simulate networks of thousands of peers, the same every time
+    #[command(subcommand)]
+    Sim(crate::sim::Command),
     /// Make, show, read and write keys
     #[command(subcommand)]
     Key(Key),

@@ -22,6 +22,7 @@ mod output;
 mod room;
 
 pub(crate) use alone::wrong_peer;
+pub(crate) use node::{Node, NodeEvent, agent};
 pub(crate) use output::{host, millis};
 pub(crate) use room::transport_of;
 
@@ -38,7 +39,6 @@ use alone::{Alone, Facts};
 use event::Event;
 use given::Given;
 use input::{Input, Printer};
-use node::{Node, NodeEvent};
 use peerage::{
     Multiaddr, PeerId, Swarm, TransportError,
     core::{Bound, Code, ConnectionId, Instant},

@@ -5,6 +5,7 @@
 //! | `args` | the command line |
 //! | `chat` | `peerage chat`: rooms on the network |
 //! | `ping` | `peerage ping` |
+//! | `sim` | `peerage sim …`: networks of thousands of peers, simulated |
 //! | `key` | `peerage id`, `peerage key …` |
 //! | `addr` | `peerage addr …` |
 //! | `identity_file` | key files: read with care, never overwritten |
@@ -24,12 +25,19 @@ mod key;
 mod output;
 mod ping;
 mod sanitize;
+mod sim;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use failure::{Exit, Failure};
 use output::Output;
 use std::process::ExitCode;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -37,8 +45,10 @@ fn main() -> ExitCode {
         Err(error) => return wrong(&error).into(),
     };
     let output = Output { json: cli.global.json, color: cli.global.color };
-    if let Some(filter) = cli.global.log {
-        use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+    // A simulation that is asked for a log, and not for which, prints its own.
+    let events = matches!((&cli.command, &cli.global.log), (Command::Sim(_), Some(None)));
+    if let Some(filter) = cli.global.log.filter(|_| !events) {
+        let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::DEBUG));
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(output.colored(&std::io::stderr()))
@@ -50,6 +60,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => chat::chat(args, output),
         Command::Id(args) => done(key::id(&args.identity, &output)),
         Command::Ping(args) => ping::ping(args, output),
+        Command::Sim(command) => sim::sim(command, events, output),
         Command::Key(command) => done(key::key(command, &output)),
         Command::Addr(command) => done(addr::addr(command, &output)),
         Command::Completions { shell } => done(completions(shell)),
@@ -88,15 +99,16 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// One page for the program, then one for each command.
+/// One page for the program, then one for each command, and for each of its commands.
 fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let failed = |error: std::io::Error| Failure::new("output", error.to_string());
+    fn pages(command: &clap::Command, all: &mut Vec<u8>) -> std::io::Result<()> {
+        clap_mangen::Man::new(command.clone()).render(all)?;
+        let mut subs = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+        subs.try_for_each(|sub| pages(sub, all))
+    }
+    let mut all = Vec::new();
     let mut command = Cli::command();
     command.build();
-    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        clap_mangen::Man::new(sub.clone()).render(&mut page).map_err(failed)?;
-    }
-    output::print(&String::from_utf8_lossy(&page))
+    pages(&command, &mut all).map_err(|error| Failure::new("output", error.to_string()))?;
+    output::print(&String::from_utf8_lossy(&all))
 }

@@ -193,8 +193,12 @@ impl NetworkBehaviour for Behaviour {
                 pinger.state = State::Unsupported;
             }
             // Other connections to the peer may remain: nothing is known about them yet.
-            (StreamEvent::Closed(Err(StreamError::ConnectionLost | StreamError::NotConnected)), _) => {
+            (StreamEvent::Closed(Err(StreamError::ConnectionLost)), _) => {
                 pinger.state = State::Broken { until: now };
+            }
+            // Those that remain are being closed: to ask again at once would be answered at once.
+            (StreamEvent::Closed(Err(StreamError::NotConnected)), _) => {
+                pinger.state = State::Broken { until: next };
             }
             (StreamEvent::Closed(Err(error)), _) => {
                 pinger.fail(Failure::Other { error: error.into() }, now, config, outbox);

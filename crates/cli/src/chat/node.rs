@@ -24,22 +24,11 @@ pub(crate) fn swarm(
     nick: &str,
     mdns: bool,
 ) -> Result<Swarm<Node>, Box<dyn std::error::Error + Send + Sync>> {
-    let agent = format!("peerage/{} ({nick})", env!("CARGO_PKG_VERSION"));
-    // Messages of rust-libp2p have no signature: they are shown as unverified.
-    let reading = floodsub::Reading::Lenient;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
         .with_quic()
-        .with_behaviour(|key| {
-            let peer = key.public().to_peer_id();
-            Node {
-                flood: floodsub::Flood::signed(key).reading(reading),
-                identify: identify::Behaviour::new(identify::Config::signed(key).with_agent_version(agent)),
-                ping: ping::Behaviour::default(),
-                mdns: mdns.then(|| mdns::Behaviour::lan(peer).auto_dial(true)),
-            }
-        })?
+        .with_behaviour(|key| Node::new(key, nick, mdns))?
         // Whoever is in the room stays, even if its floodsub keeps no stream open between messages.
         .with_swarm_config(|config: Config| config.with_idle_connection_timeout(Duration::MAX))
         .build();
@@ -47,6 +36,17 @@ pub(crate) fn swarm(
 }
 
 impl Node {
+    pub(crate) fn new(key: &Keypair, nick: &str, mdns: bool) -> Self {
+        let peer = key.public().to_peer_id();
+        // Messages of rust-libp2p have no signature: they are shown as unverified.
+        let reading = floodsub::Reading::Lenient;
+        Self {
+            flood: floodsub::Flood::signed(key).reading(reading),
+            identify: identify::Behaviour::new(identify::Config::signed(key).with_agent_version(agent(nick))),
+            ping: ping::Behaviour::default(),
+            mdns: mdns.then(|| mdns::Behaviour::lan(peer).auto_dial(true)),
+        }
+    }
     /// What mDNS did on each interface; `None` if it is switched off.
     pub(crate) fn heard(&self) -> Option<Vec<Heard>> {
         let health = self.mdns.as_ref()?.health().into_iter();
@@ -61,6 +61,11 @@ impl Node {
         });
         Some(heard.collect())
     }
+}
+
+/// What the program calls itself.
+pub(crate) fn agent(nick: &str) -> String {
+    format!("peerage/{} ({nick})", env!("CARGO_PKG_VERSION"))
 }
 
 /// Where a chat listens if nothing else is said.
