@@ -21,6 +21,8 @@ mod page;
 mod path;
 mod process;
 mod report;
+#[cfg(test)]
+mod scenarios;
 mod sweep;
 mod tally;
 mod words;

@@ -7,7 +7,7 @@
 //! | `record` | what peers have said, and what they never may |
 mod chaos;
 mod plan;
-mod record;
+pub(super) mod record;
 
 use super::{args, process::Stopwatch, words};
 use crate::{
