@@ -160,7 +160,9 @@ impl FrameWriter {
     /// Appends a copy.
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.put_with(|tail| {
-            tail.reserve(bytes.len().max(SMALL));
+            if tail.capacity() - tail.len() < bytes.len() {
+                tail.reserve(bytes.len().max(SMALL));
+            }
             tail.extend_from_slice(bytes);
         });
     }

@@ -251,8 +251,12 @@ fn fits(name: &str) -> bool {
 }
 
 fn put(name: &str, output: &mut BytesMut) {
+    // The header, a name and a small message behind it, without growing in between.
+    const ROOM: usize = 128;
     let len = name.len().saturating_add(1);
-    output.reserve(len.saturating_add(2));
+    if output.capacity().saturating_sub(output.len()) < len.saturating_add(2) {
+        output.reserve(len.saturating_add(2).max(ROOM));
+    }
     varint::write(len as u64, output);
     output.extend_from_slice(name.as_bytes());
     output.extend_from_slice(b"\n");
