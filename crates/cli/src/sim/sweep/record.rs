@@ -3,13 +3,14 @@ use crate::chat::NodeEvent;
 use peerage::{
     PeerId,
     bytes::Bytes,
-    floodsub::{FloodEvent, Missed},
+    core::Instant,
+    floodsub::{self, FloodEvent, Missed},
     identify,
     mdns::LanEvent,
     swarm::SwarmEvent,
 };
 use peerage_sim::{Fields, Seen};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Of all events of a run.
 #[derive(Debug, Default)]
@@ -18,7 +19,8 @@ pub(crate) struct Record {
     /// How often each has started.
     lives: Vec<u32>,
     published: BTreeMap<(PeerId, u64), (u64, Bytes)>,
-    heard: BTreeSet<(u64, usize, u32)>,
+    /// Which message by whom in which life, and when.
+    heard: BTreeMap<(u64, usize, u32), Instant>,
     /// Of messages we published: who has not confirmed.
     pub(crate) missed: BTreeMap<(usize, u64), Vec<(PeerId, Missed)>>,
     /// Of each on each: echoes, and failures.
@@ -53,7 +55,7 @@ impl Record {
     }
     /// Whether the node has heard a message since it started last.
     pub(crate) fn has(&self, node: usize, number: u64) -> bool {
-        self.lives.get(node).is_some_and(|life| self.heard.contains(&(number, node, *life)))
+        self.lives.get(node).is_some_and(|life| self.heard.contains_key(&(number, node, *life)))
     }
 
     pub(crate) fn on_event(&mut self, seen: &Seen<'_, NodeEvent>) {
@@ -75,8 +77,12 @@ impl Record {
                     self.wrong.push(format!("node {node} heard message {number} changed, or unsigned"));
                 }
                 let life = self.lives.get(node).copied().unwrap_or(0);
-                if !self.heard.insert((*number, node, life)) {
-                    self.wrong.push(format!("node {node} heard message {number} twice"));
+                if let Some(first) = self.heard.insert((*number, node, life), seen.at) {
+                    let after = seen.at.since(first);
+                    // What links hold up for longer than floodsub remembers is news to it: its bound.
+                    if after < remembered() {
+                        self.wrong.push(format!("node {node} heard message {number} again after {after:?}"));
+                    }
                 }
             }
             SwarmEvent::Behaviour(NodeEvent::Flood(FloodEvent::Delivered { id, missed, .. })) => {
@@ -94,6 +100,12 @@ impl Record {
             _ => {}
         }
     }
+}
+
+/// For how long floodsub remembers a message.
+fn remembered() -> Duration {
+    let bound = floodsub::BOUNDS.iter().find(|bound| bound.name == "floodsub.seen_time");
+    Duration::from_secs(bound.map_or(u64::MAX, |bound| bound.default))
 }
 
 /// What of an event counts: never the number of a connection, which the process counts.
