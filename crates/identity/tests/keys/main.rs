@@ -1,6 +1,7 @@
 //! Conformance 5.1, "keys": one row per rule.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod advisories;
 mod vectors;
 
 use peerage_identity::{DecodingError, KeyType, Keypair, PeerId, PublicKey, ed25519, rsa, secp256k1, varint};

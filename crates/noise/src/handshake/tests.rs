@@ -1,3 +1,5 @@
+mod advisories;
+
 use super::*;
 use crate::Config;
 use peerage_core::Security;

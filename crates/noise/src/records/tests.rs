@@ -1,3 +1,5 @@
+mod advisories;
+
 use super::*;
 use crate::resolver::{KeyCell, Resolver};
 use peerage_identity::crypto::X25519;

@@ -1,5 +1,6 @@
 //! What others were hurt by.
 use crate::kit::*;
+use crate::raw::{Dialer, PAYLOAD, crypto};
 use peerage_core::{PortUse, Role, Transport as _, TransportEvent};
 use std::sync::Arc;
 
@@ -70,4 +71,73 @@ impl rustls::client::ResolvesClientCert for Nothing {
     fn has_certs(&self) -> bool {
         false
     }
+}
+
+/// What `attack` does ends its own connection with this error, soon, and nobody else's.
+async fn ends_with(rule: &str, expected: &str, attack: impl AsyncFnOnce(&mut Dialer)) {
+    let mut node = Node::new();
+    let address = node.listen("/ip4/127.0.0.1/udp/0/quic-v1").await;
+    let mut dialer = Dialer::new(socket(&address), *b"advisory").await;
+    let began = std::time::Instant::now();
+    let ((_, incoming), ()) = soon(futures::future::join(node.incoming(), attack(&mut dialer))).await;
+    let error = incoming.unwrap_err().to_string();
+    assert!(error.contains(expected), "{rule}: {error}");
+    assert!(began.elapsed().as_secs() < 4, "{rule}: not by a time-out");
+    let mut honest = Node::new();
+    let (_, there) = futures::future::join(honest.dial(&address), node.incoming()).await;
+    assert!(there.1.is_ok(), "{rule}: the listener goes on");
+}
+
+/// quinn-proto before 0.11.14 unwrapped a number that was cut off in the transport parameters, which one packet of anybody
+/// brings. Ours must end that one handshake.
+#[tokio::test]
+async fn rustsec_2026_0037_cve_2026_31812_transport_parameters_that_are_cut_off_end_one_handshake() {
+    for (rule, parameters) in [
+        ("half of a value", &[0x04, 1, 0x40][..]),
+        ("an eighth of a value", &[0x04, 1, 0xc0]),
+        ("half of an id", &[0x40]),
+        ("no length", &[0x04]),
+        ("half of a length", &[0x04, 0x40]),
+        ("no value", &[0x04, 4]),
+        ("a length of 2^62-1", &[0x04, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        ("a value of no bytes", &[0x04, 0]),
+    ] {
+        ends_with(rule, "parameter", async |dialer| {
+            let all = [&dialer.source()[..], parameters].concat();
+            dialer.say_hello(all).await;
+        })
+        .await;
+    }
+}
+
+/// quinn-proto before 0.10.5 panicked at a frame of a type that it did not know. Ours must end that one handshake.
+#[tokio::test]
+async fn rustsec_2023_0063_cve_2023_42805_frames_of_unknown_types_end_one_handshake() {
+    for (rule, frame) in [
+        ("one byte", &[0x3f][..]),
+        ("two bytes", &[0x7f, 0xff]),
+        ("eight bytes", &[0xff; 8]),
+        ("a number cut off", &[0xc0]),
+    ] {
+        ends_with(rule, "frame", async |dialer| {
+            let mut frames = vec![0; PAYLOAD - frame.len()];
+            frames.extend(frame);
+            dialer.send(&frames).await;
+        })
+        .await;
+    }
+}
+
+/// quinn-proto (commit fed0321a, without an advisory) kept any number of pieces with gaps between them. Ours must end a
+/// handshake that comes in thousands of them.
+#[tokio::test]
+async fn quinn_fed0321a_a_handshake_of_thousands_of_gaps_ends() {
+    ends_with("gaps", "gaps", async |dialer| {
+        let frames: Vec<_> = (0..6_000).map(|n| crypto(2 * n + 1, b"x")).collect();
+        for part in frames.chunks(180) {
+            dialer.send(&part.concat()).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -10,4 +10,5 @@ mod advisories;
 mod confirm;
 mod kit;
 mod listen;
+mod raw;
 mod streams;
