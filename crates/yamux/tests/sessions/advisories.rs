@@ -30,7 +30,7 @@ fn cve_2024_32984_who_asks_for_answers_and_reads_none_is_cut_off_at_a_bound() {
         assert!(taken < 10_000, "{taken} frames, streams: {syns}");
         assert_eq!(solo.fill(), frame(GO_AWAY, 0, 0, Code::RATE_LIMITED.0, b""));
         assert!(solo.held().0 == 0 && solo.held().1 <= 1024, "{:?}", solo.held());
-        solo.gives_all_back();
+        solo.leaves_nothing();
     }
 }
 
@@ -78,7 +78,7 @@ fn ghsa_vxx9_2994_q338_cve_2026_32314_a_stream_opened_with_more_than_its_window_
             solo.events();
             let _ = solo.feed(&data(0, 1, b"more"));
             assert!(solo.events().is_empty(), "nothing more is heard");
-            solo.gives_all_back();
+            solo.leaves_nothing();
         }
     }
     // A reset has no window to break: its bytes are skipped. No frame is as long as 4 GiB.
@@ -119,7 +119,7 @@ impl Solo {
         assert!(self.events().contains(&format!("inbound {id}")));
     }
     /// Whoever runs a session drops it after an error: nothing stays charged.
-    fn gives_all_back(self) {
+    fn leaves_nothing(self) {
         let Self { session, scope, .. } = self;
         drop(session);
         assert_eq!((scope.used(Resource::Bytes), scope.used(Resource::Streams)), (0, 0));
