@@ -3,7 +3,7 @@ use futures::StreamExt;
 use libp2p::{
     SwarmBuilder, floodsub, identify, mdns, noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::error::Error;
 
@@ -19,7 +19,8 @@ struct Node {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
+        .with_quic()
         .with_behaviour(|key| {
             let me = key.public().to_peer_id();
             Ok(Node {

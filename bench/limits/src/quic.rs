@@ -1,6 +1,8 @@
 use bench_kit::{Node, Setup, failed};
 use quinn::{
-    ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, Connection, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+    congestion::CubicConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use rustls::{
@@ -9,7 +11,8 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
 };
-use std::{io, net::SocketAddr, sync::Arc, task::Poll};
+use socket2::SockRef;
+use std::{io, net::UdpSocket, sync::Arc, task::Poll, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// quinn; `OURS`: with the configuration of our transport.
@@ -18,16 +21,39 @@ pub(crate) struct Quinn<const OURS: bool> {
     endpoint: Endpoint,
 }
 
-/// What our transport sets. A placeholder, quinn's defaults, until that transport is here.
+/// What our transport sets (`crates/quic/src/config.rs`), with the windows to which its own grow under bulk.
 fn ours() -> TransportConfig {
-    TransportConfig::default()
+    let mut config = TransportConfig::default();
+    config.max_concurrent_uni_streams(VarInt::from_u32(0));
+    config.datagram_receive_buffer_size(None);
+    config.keep_alive_interval(Some(Duration::from_secs(5)));
+    config.stream_receive_window(VarInt::from_u32(10_000_000));
+    config.receive_window(VarInt::from_u32(15_000_000));
+    config.send_window(8 << 20);
+    config.allow_spin(false);
+    config.congestion_controller_factory(Arc::new(CubicConfig::default()));
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(1452);
+    config.mtu_discovery_config(Some(discovery));
+    config
 }
+/// And what it asks of the system for a socket, in each direction.
+const BUFFER: usize = 4 << 20;
 
 fn transport(ours_wanted: bool) -> Arc<TransportConfig> {
     let mut config = if ours_wanted { ours() } else { TransportConfig::default() };
     // The scenarios have up to 256 streams at once.
     config.max_concurrent_bidi_streams(VarInt::from_u32(4096));
     Arc::new(config)
+}
+
+fn socket(ours: bool) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    if ours {
+        let settings = SockRef::from(&socket);
+        let _ = (settings.set_recv_buffer_size(BUFFER), settings.set_send_buffer_size(BUFFER));
+    }
+    Ok(socket)
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -103,13 +129,13 @@ impl<const OURS: bool> Node for Quinn<OURS> {
     type Stream = Stream;
 
     async fn start(setup: Setup) -> io::Result<Self> {
-        let on = SocketAddr::from(([127, 0, 0, 1], 0));
+        let serving = setup.serves.map(|_| server(OURS)).transpose()?;
+        let runtime = Arc::new(TokioRuntime);
+        let mut endpoint = Endpoint::new(EndpointConfig::default(), serving, socket(OURS)?, runtime)?;
         let Some(service) = setup.serves else {
-            let mut endpoint = Endpoint::client(on)?;
             endpoint.set_default_client_config(client(OURS)?);
             return Ok(Self { endpoint });
         };
-        let endpoint = Endpoint::server(server(OURS)?, on)?;
         let accepting = endpoint.clone();
         tokio::spawn(async move {
             while let Some(incoming) = accepting.accept().await {

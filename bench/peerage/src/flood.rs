@@ -34,7 +34,7 @@ impl Pubsub for Network {
                 .with_swarm_config(|config| config.with_limits(limits()))
                 .build();
             swarm.behaviour_mut().subscribe(TOPIC).map_err(failed)?;
-            addresses.push(listen(&mut swarm).await?);
+            addresses.push(listen(&mut swarm, "/ip4/127.0.0.1/tcp/0").await?);
             swarms.push(swarm);
         }
         for (from, to) in links {

@@ -8,7 +8,7 @@ use peerage::{
     },
     identify, noise, ping,
     swarm::{self, ConnectionLimits, NetworkBehaviour, SwarmEvent},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use std::{io, sync::Arc, time::Duration};
 
@@ -51,14 +51,18 @@ impl Node for Peerage {
     type Stream = Stream;
 
     async fn start(setup: Setup) -> io::Result<Self> {
-        if setup.transport != Transport::TcpNoise {
-            return Err(failed("not built yet"));
-        }
         let (streams, asks) = Streams::new(setup.serves);
-        let mut swarm = SwarmBuilder::with_new_identity()
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-            .map_err(failed)?
+        let builder = SwarmBuilder::with_new_identity().with_tokio();
+        let tcp = tcp::Config::default();
+        let builder = match setup.transport {
+            Transport::TcpNoise => builder.with_tcp(tcp, noise::Config::new, muxer).map_err(failed)?,
+            Transport::TcpTls => builder.with_tcp(tcp, tls::Config::new, muxer).map_err(failed)?,
+            Transport::Quic => builder.with_quic_config(|mut config| {
+                config.max_concurrent_stream_limit = 4096;
+                config
+            }),
+        };
+        let mut swarm = builder
             .with_behaviour(|key| Behaviour {
                 streams,
                 ping: setup.idle.then(ping::Behaviour::default),
@@ -73,7 +77,11 @@ impl Node for Peerage {
             .build();
         let mut address = String::new();
         if setup.serves.is_some() {
-            address = listen(&mut swarm).await?;
+            let on = match setup.transport {
+                Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+                Transport::TcpNoise | Transport::TcpTls => "/ip4/127.0.0.1/tcp/0",
+            };
+            address = listen(&mut swarm, on).await?;
         }
         tokio::spawn(async move { while swarm.next().await.is_some() {} });
         Ok(Self { asks, address: address.into() })
@@ -98,9 +106,9 @@ impl Node for Peerage {
     }
 }
 
-/// Listens on loopback; where, with who we are.
-pub(crate) async fn listen<B: NetworkBehaviour>(swarm: &mut Swarm<B>) -> io::Result<String> {
-    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().map_err(failed)?).map_err(failed)?;
+/// Listens; where, with who we are.
+pub(crate) async fn listen<B: NetworkBehaviour>(swarm: &mut Swarm<B>, on: &str) -> io::Result<String> {
+    swarm.listen_on(on.parse().map_err(failed)?).map_err(failed)?;
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { address, .. } => {
