@@ -33,6 +33,7 @@ mod stream;
 mod streams;
 mod table;
 mod time;
+mod touched;
 mod transport;
 
 pub use bound::Bound;
@@ -53,6 +54,7 @@ pub use stream::{Application, Stream, StreamHalf};
 pub use streams::{Key, Muxer, Native, Session, Streams, StreamsEvent};
 pub use table::{Folding, Table};
 pub use time::Instant;
+pub use touched::Touched;
 pub use transport::{Raw, Transport, TransportError, TransportEvent};
 
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.

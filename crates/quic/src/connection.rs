@@ -20,7 +20,6 @@ mod presence;
 mod proof;
 mod pulse;
 mod stream;
-mod touched;
 mod windows;
 
 pub(crate) use presence::KNOCKS;
@@ -35,7 +34,7 @@ use bytes::{Buf, Bytes};
 use futures::{StreamExt, stream::BoxStream};
 use peerage_core::{
     Bound, Code, ConnectedPoint, FrameWriter, Instant, Interface, Key, Native, Permit, Resource, Scope,
-    Streams, StreamsEvent,
+    Streams, StreamsEvent, Touched,
 };
 use presence::Presence;
 use proof::Proof;
@@ -52,7 +51,6 @@ use std::{
 };
 use stream::Stream;
 use tokio::{runtime::Handle, time::Sleep};
-use touched::{CONNECTION, Touched};
 use windows::Windows;
 
 pub(crate) const CLOSING: Bound = Bound {
@@ -113,6 +111,9 @@ const ACCEPTS: usize = 64;
 const PIECES: usize = 8;
 /// A chunk this small is copied: it would keep the whole batch of packets alive that it came in.
 const SMALL: usize = 512;
+
+/// Not a stream's key: the connection waits to open one, or for the peer to.
+const CONNECTION: u64 = u64::MAX;
 
 /// Acknowledgements are asked for at least this often, in case none comes to tell.
 const TICK: Duration = Duration::from_millis(250);

@@ -2,17 +2,15 @@
 //!
 //! A link knows *streams*, not bytes ([`Streams`]), and lengths, not messages ([`Messages`]); so it is compiled once,
 //! and runs the same over yamux, over QUIC, and in a simulation.
-mod application;
 mod stream;
 
 use crate::{
     Asked, AtMaxInbound, Direction, Offer, Receipt, StreamError, StreamId, StreamRef,
     shim::{LinkEvent, Messages, Slot},
 };
-use application::Touched;
 use peerage_core::{
     Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, StreamProtocol, Streams, StreamsEvent,
-    Table,
+    Table, Touched,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -161,7 +159,7 @@ impl Link {
     pub(crate) fn on_application(&mut self, waker: &Waker) {
         self.touched.set_task(waker);
         let mut touched = std::mem::take(&mut self.woken);
-        self.touched.take(&mut touched);
+        self.touched.take(|key| touched.push(Key(key)));
         touched.drain(..).for_each(|key| self.mark(key));
         self.woken = touched;
     }

@@ -1,5 +1,5 @@
 //! One stream of a link, from the first byte of its negotiation to its end.
-use super::{ANSWERS, About, application::Touched};
+use super::{ANSWERS, About};
 use crate::{
     Direction, Offer, Receipt, StreamError, StreamId,
     shim::{LinkEvent, Messages, Progress, Replied, Sent, Slot},
@@ -7,7 +7,7 @@ use crate::{
 use bytes::{Buf, Bytes, BytesMut};
 use peerage_core::{
     Application, Code, FrameWriter, InvalidMessage, Key, Permit, RecvBuf, Resource, ShortQueue, Stream,
-    StreamHalf, StreamProtocol, Streams,
+    StreamHalf, StreamProtocol, Streams, Touched,
     multistream::{Dialing, Listening},
 };
 
@@ -173,7 +173,7 @@ impl LinkStream {
             return None;
         }
         let (stream, mut half) = Stream::pair();
-        half.on_application(&touched.waker(self.key));
+        half.on_application(&touched.waker(self.key.0));
         self.pipe = Some(half);
         Some(stream)
     }
