@@ -29,6 +29,7 @@ mod runtime;
 mod scope;
 mod security;
 mod socket;
+pub mod sockets;
 mod stream;
 mod streams;
 mod table;

@@ -1,18 +1,15 @@
 //! Multiaddrs to socket addresses and back.
-use peerage_core::{Interface, Multiaddr, multiaddr::Protocol};
-use std::{
-    io,
-    net::{IpAddr, SocketAddr, SocketAddrV6},
-};
+use peerage_core::{Interface, Multiaddr, multiaddr::Protocol, sockets};
+use std::{io, net::SocketAddr};
 
 /// Whether this is an address of QUIC. A `/p2p/..` at the end is left to the swarm.
 pub(crate) fn is_quic(address: &Multiaddr) -> bool {
-    read(address, |_| Some(0)).is_some()
+    address.to_quic_addr_with(|_| Some(0)).is_some()
 }
 
 /// The system's form of it, with the number of its zone.
 pub(crate) fn socket_addr(address: &Multiaddr, interfaces: &[Interface]) -> io::Result<SocketAddr> {
-    if let Some(socket) = read(address, |zone| index_of(zone, interfaces)) {
+    if let Some(socket) = address.to_quic_addr_with(|zone| index_of(zone, interfaces)) {
         return Ok(socket);
     }
     Err(match address.ip6zone() {
@@ -25,38 +22,7 @@ pub(crate) fn socket_addr(address: &Multiaddr, interfaces: &[Interface]) -> io::
 
 /// What can be dialed there.
 pub(crate) fn to_dial(address: &Multiaddr, interfaces: &[Interface]) -> io::Result<SocketAddr> {
-    let to = socket_addr(address, interfaces)?;
-    let why = match to {
-        _ if to.port() == 0 => "port 0 is for listening",
-        _ if to.ip().is_unspecified() => "a wildcard is for listening",
-        _ if to.ip().is_multicast() => "a group is nobody who could be dialed",
-        SocketAddr::V6(v6) if v6.scope_id() == 0 && is_link_local(&to.ip()) => {
-            "a link-local address needs its interface in front: /ip6zone/NAME"
-        }
-        _ => return Ok(to),
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{address}: {why}")))
-}
-
-fn read(address: &Multiaddr, zone: impl FnOnce(&str) -> Option<u32>) -> Option<SocketAddr> {
-    let mut parts = address.iter();
-    let mut first = parts.next()?;
-    let mut scope = None;
-    if let Protocol::Ip6zone(name) = &first {
-        scope = Some(name.parse().ok().or_else(|| zone(name))?);
-        first = parts.next()?;
-    }
-    let (ip, Protocol::Udp(port), Protocol::QuicV1) = (first, parts.next()?, parts.next()?) else {
-        return None;
-    };
-    if !matches!((parts.next(), parts.next()), (None | Some(Protocol::P2p(_)), None)) {
-        return None;
-    }
-    match (ip, scope) {
-        (Protocol::Ip4(ip), None) => Some(SocketAddr::new(ip.into(), port)),
-        (Protocol::Ip6(ip), scope) => Some(SocketAddrV6::new(ip, port, 0, scope.unwrap_or(0)).into()),
-        _ => None,
-    }
+    sockets::check_dialable(address, socket_addr(address, interfaces)?)
 }
 
 /// What others can dial: IPv4 in IPv6's clothes is IPv4, and a link-local address carries the name of its zone.
@@ -64,24 +30,11 @@ pub(crate) fn multiaddr(socket: SocketAddr, interfaces: &[Interface]) -> Multiad
     let ip = socket.ip().to_canonical();
     let address =
         Multiaddr::empty().with(ip.into()).with(Protocol::Udp(socket.port())).with(Protocol::QuicV1);
-    let SocketAddr::V6(v6) = socket else { return address };
-    if v6.scope_id() == 0 {
-        return address;
-    }
-    match interfaces.iter().find(|interface| interface.index == v6.scope_id()) {
-        Some(interface) => address.with_ip6zone(&interface.name),
-        None => address.with_ip6zone(&v6.scope_id().to_string()),
-    }
-}
-
-pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+    sockets::with_zone(address, socket, interfaces)
 }
 
 fn index_of(zone: &str, interfaces: &[Interface]) -> Option<u32> {
-    let listed =
-        interfaces.iter().find(|interface| &*interface.name == zone).map(|interface| interface.index);
-    listed.or_else(|| ask_for_index(zone))
+    sockets::index_of(zone, interfaces).or_else(|| ask_for_index(zone))
 }
 
 /// Before the first list of interfaces is there.

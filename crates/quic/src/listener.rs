@@ -1,16 +1,16 @@
 //! One socket that listens: its addresses as interfaces come and go, and who connects.
 use crate::{
-    address::{is_link_local, multiaddr},
+    address::multiaddr,
     admission::{Admission, Counters, Pending, Verdict},
     endpoint::Endpoint,
 };
 use futures::{StreamExt, stream::BoxStream};
-use peerage_core::{Bound, Interface, Multiaddr};
+use peerage_core::{Bound, Interface, Multiaddr, sockets::ListenAddresses};
 use quinn::Incoming;
 use std::{
-    collections::{BTreeMap, btree_map::IntoValues},
+    collections::btree_map::IntoValues,
     io,
-    net::{IpAddr, SocketAddr, SocketAddrV6},
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -27,9 +27,7 @@ pub(crate) struct Listener {
     pub(crate) endpoint: Endpoint,
     initials: BoxStream<'static, Incoming>,
     admission: Admission,
-    /// What is to be reported, and what was.
-    wanted: BTreeMap<SocketAddr, Multiaddr>,
-    reported: BTreeMap<SocketAddr, Multiaddr>,
+    addresses: ListenAddresses,
     dead: bool,
 }
 
@@ -47,61 +45,28 @@ impl Listener {
             let next = quinn.accept().await?;
             Some((next, quinn))
         });
-        let mut listener = Self {
+        Self {
+            addresses: ListenAddresses::new(endpoint.local, ADDRESSES.get(), multiaddr, interfaces),
             endpoint,
             initials: initials.boxed(),
             admission: Admission::new(counters, now()),
-            wanted: BTreeMap::new(),
-            reported: BTreeMap::new(),
             dead: false,
-        };
-        listener.on_interfaces(interfaces);
-        listener
+        }
     }
 
     pub(crate) fn on_interfaces(&mut self, all: &[Interface]) {
-        let local = self.endpoint.local;
-        if !local.ip().is_unspecified() {
-            self.wanted = BTreeMap::from([(local, multiaddr(local, all))]);
-            return;
-        }
-        let addresses = all.iter().flat_map(|interface| {
-            interface.addresses.iter().map(move |ip| match *ip {
-                IpAddr::V6(v6) if is_link_local(ip) => {
-                    SocketAddrV6::new(v6, local.port(), 0, interface.index).into()
-                }
-                ip => SocketAddr::new(ip, local.port()),
-            })
-        });
-        let same_family = addresses.filter(|address| address.is_ipv4() == local.is_ipv4());
-        let wanted = same_family.map(|address| (address, multiaddr(address, all)));
-        self.wanted = wanted.take(ADDRESSES.get()).collect();
+        self.addresses.on_interfaces(all);
     }
 
     /// What changed about the addresses, or who connects.
     pub(crate) fn poll(&mut self, accepting: bool, cx: &mut Context<'_>) -> Poll<ListenerEvent> {
-        if let Some((address, yes)) = self.next_change() {
+        if let Some((address, yes)) = self.addresses.next_change() {
             return Poll::Ready(ListenerEvent::Address(address, yes));
         }
         if self.dead || !accepting {
             return Poll::Pending;
         }
         self.poll_initials(cx)
-    }
-
-    fn next_change(&mut self) -> Option<(Multiaddr, bool)> {
-        if self.wanted == self.reported {
-            return None;
-        }
-        // An interface may have been renamed: then its addresses are others.
-        let is_lost =
-            |(socket, address): &(&SocketAddr, &Multiaddr)| self.wanted.get(socket) != Some(*address);
-        if let Some(lost) = self.reported.iter().find(is_lost).map(|(socket, _)| *socket) {
-            return self.reported.remove(&lost).map(|address| (address, false));
-        }
-        let (new, address) = self.wanted.iter().find(|(socket, _)| !self.reported.contains_key(socket))?;
-        self.reported.insert(*new, address.clone());
-        Some((address.clone(), true))
     }
 
     /// A flood is turned away here, without anybody above hearing of it.
@@ -136,7 +101,7 @@ impl Listener {
     /// Stops listening; what is returned was reported and is to be taken back. Connections go on.
     pub(crate) fn close(self) -> IntoValues<SocketAddr, Multiaddr> {
         self.endpoint.stop_listening();
-        self.reported.into_values()
+        self.addresses.into_reported()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
 use futures::{FutureExt, future::BoxFuture};
 use peerage_core::{
     ConnectedPoint, Endpoint as Side, Interface, ListenerId, Multiaddr, PortUse, Raw, Role, TransportEvent,
+    sockets,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::IntoValues},
@@ -187,15 +188,8 @@ impl peerage_core::Transport for Transport {
         }
         let wished = socket_addr(address, &self.interfaces)?;
         let handle = self.handle()?;
-        let endpoint = Endpoint::bind(wished, true, &self.config, &handle).map_err(|error| {
-            let why = match error.kind() {
-                io::ErrorKind::AddrInUse => "another program has this port".to_owned(),
-                io::ErrorKind::AddrNotAvailable => "no interface has this address".to_owned(),
-                io::ErrorKind::PermissionDenied => "the system does not permit this port".to_owned(),
-                _ => error.to_string(),
-            };
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
-        })?;
+        let endpoint = Endpoint::bind(wished, true, &self.config, &handle)
+            .map_err(|error| sockets::cannot_listen(address, &error))?;
         self.listeners.insert(id, Listener::new(endpoint, self.counters.clone(), &self.interfaces));
         self.wake();
         Ok(())

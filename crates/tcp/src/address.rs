@@ -1,9 +1,6 @@
 //! Multiaddrs to socket addresses and back.
-use peerage_core::{Interface, Multiaddr};
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-};
+use peerage_core::{Interface, Multiaddr, sockets};
+use std::{io, net::SocketAddr};
 
 /// Whether this is an address of plain TCP. A `/p2p/..` at the end is left to the swarm.
 pub(crate) fn is_tcp(address: &Multiaddr) -> bool {
@@ -23,27 +20,19 @@ pub(crate) fn socket_addr(address: &Multiaddr, interfaces: &[Interface]) -> io::
     })
 }
 
+/// What can be dialed there.
+pub(crate) fn to_dial(address: &Multiaddr, interfaces: &[Interface]) -> io::Result<SocketAddr> {
+    sockets::check_dialable(address, socket_addr(address, interfaces)?)
+}
+
 /// What others can dial: IPv4 in IPv6's clothes is IPv4, and a link-local address carries the name of its zone.
 pub(crate) fn multiaddr(socket: SocketAddr, interfaces: &[Interface]) -> Multiaddr {
     let address = Multiaddr::from_tcp(SocketAddr::new(socket.ip().to_canonical(), socket.port()));
-    let SocketAddr::V6(v6) = socket else { return address };
-    if v6.scope_id() == 0 {
-        return address;
-    }
-    match interfaces.iter().find(|interface| interface.index == v6.scope_id()) {
-        Some(interface) => address.with_ip6zone(&interface.name),
-        None => address.with_ip6zone(&v6.scope_id().to_string()),
-    }
-}
-
-pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+    sockets::with_zone(address, socket, interfaces)
 }
 
 fn index_of(zone: &str, interfaces: &[Interface]) -> Option<u32> {
-    let listed =
-        interfaces.iter().find(|interface| &*interface.name == zone).map(|interface| interface.index);
-    listed.or_else(|| ask_for_index(zone))
+    sockets::index_of(zone, interfaces).or_else(|| ask_for_index(zone))
 }
 
 /// Before the first list of interfaces is there.

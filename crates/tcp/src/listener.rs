@@ -1,14 +1,11 @@
-use crate::{
-    Config,
-    address::{is_link_local, multiaddr},
-};
-use peerage_core::{Bound, Interface, Multiaddr};
+use crate::{Config, address::multiaddr};
+use peerage_core::{Bound, Interface, Multiaddr, sockets::ListenAddresses};
 use socket2::{Domain, Protocol, Type};
 use std::{
-    collections::{BTreeMap, btree_map::IntoValues},
+    collections::btree_map::IntoValues,
     future::Future,
     io,
-    net::{IpAddr, SocketAddr, SocketAddrV6},
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -48,9 +45,7 @@ pub(crate) struct Listener {
     socket: TcpListener,
     local: SocketAddr,
     handle: Handle,
-    /// What is to be reported, and what was.
-    wanted: BTreeMap<SocketAddr, Multiaddr>,
-    reported: BTreeMap<SocketAddr, Multiaddr>,
+    addresses: ListenAddresses,
     trouble: Option<Trouble>,
 }
 
@@ -84,62 +79,25 @@ impl Listener {
             TcpListener::from_std(socket.into())?
         };
         let local = socket.local_addr()?;
-        let mut listener = Self {
-            socket,
-            local,
-            handle: handle.clone(),
-            wanted: BTreeMap::new(),
-            reported: BTreeMap::new(),
-            trouble: None,
-        };
-        listener.on_interfaces(interfaces);
-        Ok(listener)
+        let addresses = ListenAddresses::new(local, ADDRESSES.get(), multiaddr, interfaces);
+        Ok(Self { socket, local, handle: handle.clone(), addresses, trouble: None })
     }
 
     pub(crate) fn on_interfaces(&mut self, all: &[Interface]) {
-        if !self.local.ip().is_unspecified() {
-            self.wanted = BTreeMap::from([(self.local, multiaddr(self.local, all))]);
-            return;
-        }
-        let addresses = all.iter().flat_map(|interface| {
-            interface.addresses.iter().map(|ip| match *ip {
-                IpAddr::V6(v6) if is_link_local(ip) => {
-                    SocketAddrV6::new(v6, self.local.port(), 0, interface.index).into()
-                }
-                ip => SocketAddr::new(ip, self.local.port()),
-            })
-        });
-        let same_family = addresses.filter(|address| address.is_ipv4() == self.local.is_ipv4());
-        let wanted = same_family.map(|address| (address, multiaddr(address, all)));
-        self.wanted = wanted.take(ADDRESSES.get()).collect();
+        self.addresses.on_interfaces(all);
     }
 
     /// What changed about the addresses, or who connects.
     pub(crate) fn poll(&mut self, accepting: bool, cx: &mut Context<'_>) -> Poll<ListenerEvent> {
-        if let Some((address, yes)) = self.next_change() {
+        if let Some((address, yes)) = self.addresses.next_change() {
             return Poll::Ready(ListenerEvent::Address(address, yes));
         }
         if accepting { self.poll_accept(cx) } else { Poll::Pending }
     }
 
-    fn next_change(&mut self) -> Option<(Multiaddr, bool)> {
-        if self.wanted == self.reported {
-            return None;
-        }
-        // An interface may have been renamed: then its addresses are others.
-        let is_lost =
-            |(socket, address): &(&SocketAddr, &Multiaddr)| self.wanted.get(socket) != Some(*address);
-        if let Some(lost) = self.reported.iter().find(is_lost).map(|(socket, _)| *socket) {
-            return self.reported.remove(&lost).map(|address| (address, false));
-        }
-        let (new, address) = self.wanted.iter().find(|(socket, _)| !self.reported.contains_key(socket))?;
-        self.reported.insert(*new, address.clone());
-        Some((address.clone(), true))
-    }
-
     /// Stops listening; what is returned was reported and is to be taken back.
     pub(crate) fn close(self) -> IntoValues<SocketAddr, Multiaddr> {
-        self.reported.into_values()
+        self.addresses.into_reported()
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<ListenerEvent> {

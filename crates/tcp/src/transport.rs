@@ -1,12 +1,12 @@
 use crate::{
     Config,
-    address::{is_link_local, is_tcp, multiaddr, socket_addr},
+    address::{is_tcp, multiaddr, socket_addr, to_dial},
     dial,
     listener::{Listener, ListenerEvent},
     socket::Socket,
 };
 use futures::{FutureExt, future::BoxFuture};
-use peerage_core::{Interface, ListenerId, Multiaddr, PortUse, Raw, Role, TransportEvent};
+use peerage_core::{Interface, ListenerId, Multiaddr, PortUse, Raw, Role, TransportEvent, sockets};
 use socket2::{Domain, SockRef};
 use std::{
     collections::{BTreeMap, btree_map::IntoValues},
@@ -106,18 +106,7 @@ impl peerage_core::Transport for Transport {
     }
 
     fn dial(&mut self, address: &Multiaddr, _: Role, _: PortUse) -> BoxFuture<'static, io::Result<Raw>> {
-        let to = socket_addr(address, &self.interfaces).and_then(|to| {
-            let why = match to {
-                _ if to.port() == 0 => "port 0 is for listening",
-                _ if to.ip().is_unspecified() => "a wildcard is for listening",
-                _ if to.ip().is_multicast() => "a group is nobody who could be dialed",
-                SocketAddr::V6(v6) if v6.scope_id() == 0 && is_link_local(&to.ip()) => {
-                    "a link-local address needs its interface in front: /ip6zone/NAME"
-                }
-                _ => return Ok(to),
-            };
-            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{address}: {why}")))
-        });
+        let to = to_dial(address, &self.interfaces);
         let (to, handle) = match to.and_then(|to| Ok((to, self.handle()?))) {
             Ok(both) => both,
             Err(error) => return futures::future::ready(Err(error)).boxed(),
@@ -132,15 +121,8 @@ impl peerage_core::Transport for Transport {
         }
         let wished = socket_addr(address, &self.interfaces)?;
         let handle = self.handle()?;
-        let listener = Listener::bind(wished, &self.config, &self.interfaces, &handle).map_err(|error| {
-            let why = match error.kind() {
-                io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
-                io::ErrorKind::AddrNotAvailable => "no interface has this address".to_owned(),
-                io::ErrorKind::PermissionDenied => "the system does not permit this port".to_owned(),
-                _ => error.to_string(),
-            };
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
-        })?;
+        let listener = Listener::bind(wished, &self.config, &self.interfaces, &handle)
+            .map_err(|error| sockets::cannot_listen(address, &error))?;
         self.listeners.insert(id, listener);
         self.wake();
         Ok(())

@@ -25,14 +25,34 @@ impl Multiaddr {
 
     /// The same; `zone` tells the index of the interface with that name.
     pub fn to_socket_addr_with(&self, zone: impl FnOnce(&str) -> Option<u32>) -> Option<SocketAddr> {
+        self.to_socket(zone, |parts| match parts.next()? {
+            Protocol::Tcp(port) => Some(port),
+            _ => None,
+        })
+    }
+
+    /// The socket's address, if this is IP, UDP, `/quic-v1`, maybe a peer id, and nothing else.
+    pub fn to_quic_addr_with(&self, zone: impl FnOnce(&str) -> Option<u32>) -> Option<SocketAddr> {
+        self.to_socket(zone, |parts| match (parts.next()?, parts.next()?) {
+            (Protocol::Udp(port), Protocol::QuicV1) => Some(port),
+            _ => None,
+        })
+    }
+
+    /// `port` reads what stands between the IP address and the peer id.
+    fn to_socket(
+        &self,
+        zone: impl FnOnce(&str) -> Option<u32>,
+        port: impl FnOnce(&mut dyn Iterator<Item = Protocol<'_>>) -> Option<u16>,
+    ) -> Option<SocketAddr> {
         let mut parts = self.iter();
-        let mut first = parts.next()?;
+        let mut ip = parts.next()?;
         let mut scope = None;
-        if let Protocol::Ip6zone(name) = &first {
+        if let Protocol::Ip6zone(name) = &ip {
             scope = Some(name.parse().ok().or_else(|| zone(name))?);
-            first = parts.next()?;
+            ip = parts.next()?;
         }
-        let (ip, Protocol::Tcp(port)) = (first, parts.next()?) else { return None };
+        let port = port(&mut parts)?;
         if !matches!((parts.next(), parts.next()), (None | Some(Protocol::P2p(_)), None)) {
             return None;
         }

@@ -225,7 +225,7 @@ async fn a_port_in_use_is_named() {
     let mut second = Transport::new(Config::default());
     let error = second.listen(ONE, &taken).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    assert_eq!(error.to_string(), format!("cannot listen on {taken}: another program listens there"));
+    assert_eq!(error.to_string(), format!("cannot listen on {taken}: another program has this port"));
     let error = second.listen(ONE, &"/ip4/192.0.2.1/tcp/0".parse().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "cannot listen on /ip4/192.0.2.1/tcp/0: no interface has this address");
     assert!(second.listen(ONE, &"/ip4/127.0.0.1/udp/1/quic-v1".parse().unwrap()).is_err());
