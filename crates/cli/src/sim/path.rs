@@ -75,3 +75,23 @@ pub(super) fn fill(rtt: Duration, bits_per_second: u64, over: Duration) -> Resul
     let could = bandwidth as f64 * over.as_secs_f64();
     Ok((heard as f64 * 100.0 / could, sim.info(to).bytes_held))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerage_sim::ms;
+
+    #[test]
+    fn one_stream_fills_a_long_fat_path() {
+        let (percent, held) = fill(ms(63), 1_000_000_000, secs(1)).unwrap();
+        assert!(percent >= 90.0, "{percent} % of 1 Gbit/s over 63 ms, {held} bytes reserved");
+    }
+
+    #[test]
+    fn a_short_path_grows_no_window_it_does_not_need() {
+        let (percent, held) = fill(ms(1), 1_000_000_000, ms(500)).unwrap();
+        assert!(percent >= 90.0, "{percent} % of 1 Gbit/s over 1 ms");
+        // What is under way in one round trip is 125 KB: the first window holds it twice.
+        assert!(held <= 1 << 20, "{held} bytes reserved for a path of 1 ms");
+    }
+}

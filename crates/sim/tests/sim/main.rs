@@ -8,4 +8,3 @@ mod faults;
 mod gossip;
 mod network;
 mod refused;
-mod throughput;
