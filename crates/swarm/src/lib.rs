@@ -75,6 +75,8 @@ pub const BOUNDS: &[Bound] = &[
     task::MAILBOX_BYTES,
     task::MAILBOX_EVENTS,
     task::JOBS,
+    task::PART,
+    task::BUFFERS,
     upgrade::INPUT,
     driver::TURN,
     core::dial::ADDRESSES,

@@ -287,6 +287,29 @@ async fn records_of_one_byte_and_of_none() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_record_that_is_never_whole_is_charged_and_keeps_no_buffer_for_long() {
+    let mut scene = Scene::new().await;
+    let mut peer = scene.peer().await;
+    let id = peer.open("/sink").await;
+    let message = [b"\xe0\xd4\x03", &[b'x'; 60_000][..]].concat();
+    let mut record = peer.seal(&data(0, id, &message));
+    let mut part = record.split_to(20_000);
+    raw::write_all(&mut peer.socket, &mut part).await.unwrap();
+    let held = |scene: &Scene| scene.node.scope().used(Memory);
+    let quiet = held(&scene);
+    within(&mut [&mut scene.node, &mut scene.honest], tokio::time::sleep(ms(300))).await;
+    assert!(held(&scene) >= quiet + (128 << 10), "{} after {quiet}", held(&scene));
+    within(&mut [&mut scene.node, &mut scene.honest], tokio::time::sleep(ms(1200))).await;
+    assert!(held(&scene) <= quiet, "{} after {quiet}", held(&scene));
+    // Late is not wrong.
+    let echoes = scene.node.behaviour().messages;
+    raw::write_all(&mut peer.socket, &mut record).await.unwrap();
+    run(&mut [&mut scene.node, &mut scene.honest], |nodes| nodes[0].behaviour().messages > echoes).await;
+    drop(peer);
+    scene.after(0).await;
+}
+
+#[tokio::test]
 async fn frames_of_no_length() {
     let mut scene = Scene::new().await;
     let mut peer = scene.peer().await;

@@ -1,6 +1,8 @@
 //! The bytes' side of a connection's task: a socket, records and frames, or a transport that has streams of its own.
 use bytes::{Buf, BytesMut};
-use peerage_core::{Code, Instant, Native, Permit, Records, Resource, Scope, Session, Socket, Streams};
+use peerage_core::{
+    Bound, Code, Instant, Native, Permit, Records, Resource, Scope, Session, Socket, Streams,
+};
 use std::{
     cell::RefCell,
     io,
@@ -10,8 +12,15 @@ use std::{
 
 /// Opened before the task yields.
 pub(super) const READ: usize = 64 << 10;
-/// Room for one read: a record of the largest size is there as a whole, and half of the next.
-const ROOM: usize = 128 << 10;
+/// A part of a record whose rest is under way keeps the buffer it was read into, which has room for one read: a record of
+/// the largest size as a whole, and most of the next.
+pub(crate) const PART: Bound = Bound {
+    name: "swarm.task.part",
+    default: 128 << 10,
+    unit: "bytes of a connection for a part of a record, charged to it",
+    policy: "move: the part to memory of its own size, at once if there is no room, or after a second",
+};
+const ROOM: usize = PART.default as usize;
 /// A part of a record up to this size is copied, so that the buffer is free for others.
 const SMALL_PART: usize = 4 << 10;
 /// Records are sealed until there is this much for one write: one of Noise, or four of TLS.
@@ -129,13 +138,20 @@ pub(crate) struct Sealed {
     pub(crate) output: BytesMut,
     moved: u64,
     read_end: bool,
+    /// `input` is what the handshake has left, and nobody has looked at it.
+    unseen: bool,
     said_goodbye: bool,
     /// While `input` is a whole buffer: since when, and what it costs.
     part: Option<(Instant, Permit)>,
 }
 
-/// Buffers kept for reading on one thread: those in whose parts an application still reads, and a free one.
-const READING_KEPT: usize = 6;
+/// Those in whose slices an application still reads, and a free one.
+pub(crate) const BUFFERS: Bound = Bound {
+    name: "swarm.task.buffers",
+    default: 6,
+    unit: "buffers of 128 KiB kept for reading, per thread",
+    policy: "drop: one more is given back to the system",
+};
 
 thread_local! {
     /// What is read lands here first: an idle connection owns no buffer.
@@ -154,7 +170,7 @@ fn take_buffer() -> BytesMut {
 fn give_buffer(mut buffer: BytesMut) {
     buffer.clear();
     READING.with_borrow_mut(|kept| {
-        if kept.len() < READING_KEPT {
+        if kept.len() < BUFFERS.get() {
             kept.push(buffer);
         }
     });
@@ -177,6 +193,7 @@ impl Sealed {
             output,
             moved: 0,
             read_end: false,
+            unseen: true,
             said_goodbye: false,
             part: None,
         }
@@ -191,14 +208,16 @@ impl Sealed {
         budget: &mut usize,
     ) -> io::Result<bool> {
         let mut buffer = std::mem::take(&mut self.input);
+        let mut small = BytesMut::new();
         if !buffer.try_reclaim(READ) || buffer.is_empty() {
             let part = std::mem::replace(&mut buffer, take_buffer());
             buffer.extend_from_slice(&part);
-            if self.part.is_some() {
-                give_buffer(part);
+            match self.part {
+                Some(_) => give_buffer(part),
+                None => small = part,
             }
         }
-        let before = buffer.len();
+        let unseen = std::mem::take(&mut self.unseen);
         let read = self.socket.poll_read(cx, &mut buffer);
         let outcome = match read {
             Poll::Ready(Ok(n)) => {
@@ -213,9 +232,13 @@ impl Sealed {
                 })
             }
             Poll::Ready(Err(error)) => Err(error),
-            // The handshake may have left something.
-            Poll::Pending if before > 0 && self.part.is_none() => self.open(&mut buffer, now),
-            Poll::Pending => Ok(false),
+            Poll::Pending if unseen => self.open(&mut buffer, now),
+            Poll::Pending if small.is_empty() => Ok(false),
+            Poll::Pending => {
+                self.input = small; // As it was: nothing has come that would need the room.
+                give_buffer(buffer);
+                return Ok(false);
+            }
         };
         self.keep(buffer, scope, now);
         outcome
