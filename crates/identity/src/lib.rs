@@ -5,6 +5,7 @@
 //! | [`Keypair`], [`PublicKey`], [`KeyType`] | a key of any type, and libp2p's protobuf around it |
 //! | [`ed25519`], [`secp256k1`], [`ecdsa`], [`rsa`] | one type of key each |
 //! | [`PeerId`] | the name of a peer, made from its public key |
+//! | [`Remembered`] | signatures that held, for a program that plays many peers |
 //! | [`varint`] | the unsigned varint of multiformats |
 //! | [`der`] | as much DER as keys and certificates need |
 //! | [`crypto`] | the one door to the cryptographic library |
@@ -38,6 +39,7 @@ mod multibase;
 mod peer_id;
 mod pkcs8;
 mod public_key;
+mod remembered;
 pub mod rsa;
 pub mod secp256k1;
 pub mod varint;
@@ -46,3 +48,4 @@ pub use error::{DecodingError, OtherVariantError, SigningError};
 pub use keypair::{KeyType, Keypair};
 pub use peer_id::{ParseError, PeerId};
 pub use public_key::PublicKey;
+pub use remembered::Remembered;

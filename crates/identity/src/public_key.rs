@@ -1,4 +1,7 @@
-use crate::{DecodingError, KeyType, OtherVariantError, PeerId, ecdsa, ed25519, key_message, rsa, secp256k1};
+use crate::{
+    DecodingError, KeyType, OtherVariantError, PeerId, ecdsa, ed25519, key_message, remembered, rsa,
+    secp256k1,
+};
 use std::fmt;
 
 /// The public half of a key pair, of any type.
@@ -17,12 +20,12 @@ impl PublicKey {
     /// Whether `signature` is this key's on `message`.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match &self.0 {
+        remembered::holds(self, message, signature, || match &self.0 {
             Inner::Ed25519(key) => key.verify(message, signature),
             Inner::Rsa(key) => key.verify(message, signature),
             Inner::Secp256k1(key) => key.verify(message, signature),
             Inner::Ecdsa(key) => key.verify(message, signature),
-        }
+        })
     }
 
     /// The protobuf that is sent, and hashed for the id.

@@ -105,6 +105,7 @@ pub const BOUNDS: &[peerage_core::Bound] = &[
     sim::hosts::BACKLOG,
     sim::hosts::DATAGRAMS,
     sim::EVENTS,
+    sim::SIGNATURES,
     sim::journal::LAST,
     sim::links::QUEUE,
     sim::links::QUEUE_NARROW,

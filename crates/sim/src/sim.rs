@@ -25,7 +25,7 @@ pub use units::{ms, secs, seed};
 use engine::Task;
 use guard::Guarded;
 use peerage_core::{Bound, Instant};
-use peerage_identity::{Keypair, PeerId};
+use peerage_identity::{Keypair, PeerId, Remembered};
 use peerage_swarm::{Config, NetworkBehaviour, Swarm, SwarmEvent};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,6 +42,14 @@ pub(crate) const EVENTS: Bound = Bound {
     default: 65_536,
     unit: "swarm events per node",
     policy: "drop: the oldest; counted",
+};
+
+/// Signatures that held, which the other nodes of a simulation do not compute again.
+pub(crate) const SIGNATURES: Bound = Bound {
+    name: "sim.signatures",
+    default: 4_096,
+    unit: "signatures per simulation",
+    policy: "drop: the oldest; checked again when needed",
 };
 
 /// One of the nodes of a [`Sim`].
@@ -77,7 +85,8 @@ type Watch<E> = Box<dyn FnMut(Seen<'_, E>) -> bool>;
 ///
 /// Real is everything from the swarm's driver down to the bytes of a connection: core, links, tasks, mailboxes, the
 /// negotiation of security and muxer, yamux, and every behaviour and codec. Simulated are the socket, the clock,
-/// entropy and multicast; left out is cryptography between nodes (signatures that a behaviour makes are real).
+/// entropy and multicast; left out is cryptography between nodes. Signatures that a behaviour makes are real; what one
+/// node has found to hold is not computed again by the others.
 ///
 /// Methods that run, or ask for something impossible, panic with what a person needs: the reason, the seed, the
 /// virtual time and the last events. Each has a `try_` form that returns a [`SimError`].
@@ -100,6 +109,7 @@ pub struct Sim<B: NetworkBehaviour<ToSwarm: Debug>> {
     until_look: u32,
     failed: bool,
     failing_links: bool,
+    signatures: Remembered,
 }
 
 struct Peer<B: NetworkBehaviour> {

@@ -1,6 +1,6 @@
 //! How a scenario begins: the network's weather, and its nodes.
 use super::{
-    Failure, Fields, LinkLoss, Node, Peer, Seen, Sim, SimError, State,
+    Failure, Fields, LinkLoss, Node, Peer, SIGNATURES, Seen, Sim, SimError, State,
     guard::Guarded,
     hosts::{Host, MOST, PORT, address_of},
     journal::{Event, Kind},
@@ -10,7 +10,7 @@ use super::{
     world::{Bell, World},
 };
 use peerage_core::{Multiaddr, Security, multiaddr::Protocol};
-use peerage_identity::Keypair;
+use peerage_identity::{Keypair, Remembered};
 use peerage_swarm::{Config, NetworkBehaviour, Parts, Swarm, Upgrades};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -48,6 +48,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
             until_look: 0,
             failed: false,
             failing_links: false,
+            signatures: Remembered::new(SIGNATURES.get()),
         }
     }
 

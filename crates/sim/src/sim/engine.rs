@@ -160,6 +160,12 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
 
     /// Drives everybody who was woken, and whoever they wake, until all wait for time to pass.
     pub(super) fn drive(&mut self) -> Result<(), SimError> {
+        let mut signatures = std::mem::take(&mut self.signatures);
+        let driven = signatures.during(|| self.drive_all());
+        self.signatures = signatures;
+        driven
+    }
+    fn drive_all(&mut self) -> Result<(), SimError> {
         let world = self.world.clone();
         loop {
             if world.has_spawned.swap(false, Ordering::Relaxed) {
