@@ -58,29 +58,67 @@ impl Reader {
     /// # Errors
     /// If the bytes are no protobuf, or hold a group.
     pub fn field(&mut self) -> Result<Option<Field>, InvalidMessage> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
-        let (tag, start) = uvarint(&self.rest)?;
-        let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
-        let number = number.ok_or(InvalidMessage("a field's number is out of range"))?;
-        let body = self.rest.get(start..).unwrap_or_default();
-        // `start` is where the value begins, `len` how long it is: of text without its prefix.
-        let (wire, start, len) = match tag & 7 {
-            0 => (Wire::Varint, start, uvarint(body)?.1),
-            1 => (Wire::Fixed64, start, 8),
-            5 => (Wire::Fixed32, start, 4),
-            2 => {
-                let (len, prefix) = uvarint(body)?;
-                let len = usize::try_from(len).map_err(|_| CUT_OFF)?;
-                (Wire::Delimited, start.saturating_add(prefix), len)
-            }
-            3 | 4 => return Err(InvalidMessage("a field is a group, which nobody sends")),
-            _ => return Err(InvalidMessage("a field has a type that does not exist")),
-        };
-        let end = start.checked_add(len).filter(|end| *end <= self.rest.len()).ok_or(CUT_OFF)?;
+        let Some(found) = field_at(&self.rest, 0)? else { return Ok(None) };
+        let Place { number, wire, start, end } = found;
         Ok(Some(Field { number, wire, start, raw: self.rest.split_to(end) }))
     }
+}
+
+/// Where a field of a message stands: for readers that keep the message whole, and places instead of slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    number: u32,
+    wire: Wire,
+    /// Where the value begins in the message.
+    start: usize,
+    end: usize,
+}
+impl Place {
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+    /// Where it ends, and the next one begins.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+    /// Where its value stands: `bytes`, `string`, or a message.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn bytes(&self) -> Result<std::ops::Range<usize>, InvalidMessage> {
+        if self.wire == Wire::Delimited { Ok(self.start..self.end) } else { Err(OTHER_TYPE) }
+    }
+}
+
+/// The field that begins at a place in a message; `None` at its end.
+///
+/// # Errors
+/// If the bytes are no protobuf, or hold a group.
+pub fn field_at(message: &[u8], at: usize) -> Result<Option<Place>, InvalidMessage> {
+    let rest = message.get(at..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let (tag, start) = uvarint(rest)?;
+    let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
+    let number = number.ok_or(InvalidMessage("a field's number is out of range"))?;
+    let body = rest.get(start..).unwrap_or_default();
+    // `start` is where the value begins, `len` how long it is: of text without its prefix.
+    let (wire, start, len) = match tag & 7 {
+        0 => (Wire::Varint, start, uvarint(body)?.1),
+        1 => (Wire::Fixed64, start, 8),
+        5 => (Wire::Fixed32, start, 4),
+        2 => {
+            let (len, prefix) = uvarint(body)?;
+            let len = usize::try_from(len).map_err(|_| CUT_OFF)?;
+            (Wire::Delimited, start.saturating_add(prefix), len)
+        }
+        3 | 4 => return Err(InvalidMessage("a field is a group, which nobody sends")),
+        _ => return Err(InvalidMessage("a field has a type that does not exist")),
+    };
+    let end = start.checked_add(len).filter(|end| *end <= rest.len()).ok_or(CUT_OFF)?;
+    Ok(Some(Place { number, wire, start: at.saturating_add(start), end: at.saturating_add(end) }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

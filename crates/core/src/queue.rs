@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 /// A queue that mostly has one element, which then costs no allocation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortQueue<T> {
     /// The oldest. `None`: there is none at all.
     first: Option<T>,
@@ -65,6 +65,20 @@ impl<T> ShortQueue<T> {
     /// Drops all of them.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl<T> FromIterator<T> for ShortQueue<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
+        let mut elements = elements.into_iter();
+        Self { first: elements.next(), rest: elements.collect() }
+    }
+}
+impl<T> IntoIterator for ShortQueue<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::collections::vec_deque::IntoIter<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
     }
 }
 
