@@ -163,7 +163,6 @@ impl Flood {
         if data.len() > limit {
             return Err(PublishError::TooLarge { limit, len: data.len() });
         }
-        let to: BTreeSet<_> = self.subscribers(&topic).collect();
         if self.outbox.room() < self.commands_per_neighbour() || !self.deliveries.has_room(data.len()) {
             return Err(PublishError::QueueFull);
         }
@@ -174,20 +173,19 @@ impl Flood {
         self.stats.published += 1;
         let id = MessageId(seqno);
         self.remember(&message);
-        self.deliveries.begin(id, to.clone(), message.raw().len(), self.now, &mut self.outbox);
+        let to = self.subscribers(&topic).collect();
+        self.deliveries.begin(id, to, message.raw().len(), self.now, &mut self.outbox);
         let (neighbours, mut cx) = split!(self);
-        for peer in &to {
-            if let Some(neighbour) = neighbours.get_mut(peer) {
-                neighbour.give(&message, Some(id), &mut cx);
-            }
+        for neighbour in neighbours.values_mut().filter(|neighbour| neighbour.topics.contains(&topic)) {
+            neighbour.give(&message, Some(id), &mut cx);
         }
         Ok(id)
     }
     /// Our own, so that it is known when it comes back.
     fn remember(&mut self, message: &Message) {
-        let key = match &message.from {
-            Some(from) => Key::of_author(from, &message.seqno),
-            None => Key::of_data(&message.data),
+        let key = match message.from() {
+            Some(from) => Key::of_author(&from, message.seqno()),
+            None => Key::of_data(message.data()),
         };
         self.seen.insert(key, self.now);
     }

@@ -6,11 +6,7 @@ use crate::{
 };
 use peerage_core::{Instant, PeerId};
 use peerage_swarm::{Outbox, Timers};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// A message we published; also its sequence number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +46,8 @@ pub enum Missed {
 
 #[derive(Debug)]
 struct Delivery {
-    waiting: BTreeSet<PeerId>,
+    /// In order.
+    waiting: Vec<PeerId>,
     to: usize,
     of: usize,
     missed: Vec<(PeerId, Missed)>,
@@ -72,7 +69,7 @@ impl Deliveries {
     pub(crate) fn begin(
         &mut self,
         id: MessageId,
-        to: BTreeSet<PeerId>,
+        to: Vec<PeerId>,
         bytes: usize,
         now: Instant,
         outbox: &mut Outbox<Traffic, FloodEvent>,
@@ -92,9 +89,8 @@ impl Deliveries {
         outbox: &mut Outbox<Traffic, FloodEvent>,
     ) {
         let Some(delivery) = self.open.get_mut(&id) else { return };
-        if !delivery.waiting.remove(&peer) {
-            return;
-        }
+        let Ok(at) = delivery.waiting.binary_search(&peer) else { return };
+        delivery.waiting.remove(at);
         match how {
             Ok(()) => delivery.to = delivery.to.saturating_add(1),
             Err(why) => delivery.missed.push((peer, why)),

@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-/// What a message is known by: a hash, so that an entry has one size whatever a peer sends.
+/// What a message is known by, of one size whatever a peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) enum Key {
+    /// The number, with how many bytes it had, and whose it is. The number stands first: it tells messages apart soonest.
+    Number(u64, u8, PeerId),
+    Hash([u8; 32]),
+}
 
 impl Key {
     fn of(kind: u8, parts: &[&[u8]]) -> Self {
@@ -21,20 +25,27 @@ impl Key {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self(hash.finish())
+        Self::Hash(hash.finish())
     }
     /// Of a message whose author is proven, or has to be.
     pub(crate) fn of_author(from: &PeerId, seqno: &[u8]) -> Self {
-        Self::of(0, &[from.as_bytes(), seqno])
+        let mut number = [0; 8];
+        match number.get_mut(..seqno.len()) {
+            Some(place) => {
+                place.copy_from_slice(seqno);
+                Self::Number(u64::from_be_bytes(number), seqno.len() as u8, *from)
+            }
+            None => Self::of(0, &[from.as_bytes(), seqno]),
+        }
     }
     /// Of a message that anybody may have written in the author's name. It holds the data, so that a message nobody
     /// signed never hides the true one.
     pub(crate) fn of_claim(from: &PeerId, message: &Message) -> Self {
-        Self::of(1, &[from.as_bytes(), &message.seqno, &message.data])
+        Self::of(1, &[from.as_bytes(), message.seqno(), message.data()])
     }
     /// Of a message without an author or a sequence number.
     pub(crate) fn of_data(data: &[u8]) -> Self {
-        Self(peerage_identity::crypto::sha256(data))
+        Self::Hash(peerage_identity::crypto::sha256(data))
     }
 }
 
@@ -71,6 +82,15 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_of_other_authors_or_numbers_have_other_keys() {
+        let (one, other) = (PeerId::random(), PeerId::random());
+        let seqnos: [&[u8]; 6] = [&[], &[0], &[0, 0], &[1], &[1; 8], &[1; 9]];
+        let keys: BTreeSet<_> =
+            [one, other].iter().flat_map(|from| seqnos.map(|seqno| Key::of_author(from, seqno))).collect();
+        assert_eq!(keys.len(), 12);
+    }
 
     #[test]
     fn messages_are_forgotten_after_120_s_or_when_there_are_too_many() {

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 /// What a message is about: any text, known by its bytes alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,5 +32,11 @@ impl From<Topic> for String {
 impl From<&str> for Topic {
     fn from(name: &str) -> Self {
         Self(name.into())
+    }
+}
+/// So that topics are found by a name that is only borrowed.
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }

@@ -1,7 +1,7 @@
 //! What neighbours say: taken or dropped, told, and handed on.
 use super::{Cx, Flood, RESERVE, Reading, split};
 use crate::{
-    FloodEvent,
+    FloodEvent, Topic,
     bounds::PEER_TOPICS_MAX,
     check::Copy,
     seen::Key,
@@ -40,30 +40,30 @@ impl Flood {
         if message.flaw.is_some() {
             return self.stats.malformed += 1;
         }
-        if message.from == Some(self.author.peer()) {
-            let ours = message.from.map(|me| Key::of_author(&me, &message.seqno));
-            let returned = ours.is_some_and(|key| self.seen.contains(&key));
+        let (from, seqno) = (message.from(), message.seqno());
+        if from == Some(self.author.peer()) {
+            let returned = self.seen.contains(&Key::of_author(&self.author.peer(), seqno));
             *(if returned { &mut self.stats.own_returned } else { &mut self.stats.claimed_ours }) += 1;
             return;
         }
-        if !message.topics.iter().any(|topic| self.topics.contains(topic)) {
+        if !message.topics().any(|topic| self.topics.contains(topic)) {
             return self.stats.not_subscribed += 1;
         }
-        let anonymous = message.from.is_none() && message.seqno.is_empty();
-        let signed = !message.signature.is_empty();
+        let anonymous = from.is_none() && seqno.is_empty();
+        let signed = !message.signature().is_empty();
         let takes = match self.reading {
-            Reading::Signed if !signed || message.seqno.is_empty() => return self.stats.unsigned += 1,
-            Reading::Anonymous if signed || !anonymous || !message.key.is_empty() => {
+            Reading::Signed if !signed || seqno.is_empty() => return self.stats.unsigned += 1,
+            Reading::Anonymous if signed || !anonymous || !message.key().is_empty() => {
                 return self.stats.signed += 1;
             }
             Reading::Signed => true,
             Reading::Anonymous => false,
             Reading::Lenient => signed,
         };
-        match (takes, message.from) {
+        match (takes, from) {
             (true, None) => self.stats.forged += 1,
             (true, Some(from)) => {
-                let key = Key::of_author(&from, &message.seqno);
+                let key = Key::of_author(&from, seqno);
                 if self.seen.contains(&key) {
                     self.stats.duplicates += 1;
                 } else if !self.checks.add(key, copy, &mut self.outbox) {
@@ -71,11 +71,11 @@ impl Flood {
                 }
             }
             (false, from) => {
-                let from = from.filter(|_| !message.seqno.is_empty());
-                let proven = from.map(|from| Key::of_author(&from, &message.seqno));
+                let from = from.filter(|_| !seqno.is_empty());
+                let proven = from.map(|from| Key::of_author(&from, seqno));
                 let key = match from {
                     Some(from) => Key::of_claim(&from, message),
-                    None => Key::of_data(&message.data),
+                    None => Key::of_data(message.data()),
                 };
                 if self.seen.contains(&key) || proven.is_some_and(|key| self.seen.contains(&key)) {
                     return self.stats.duplicates += 1;
@@ -95,7 +95,8 @@ impl Flood {
         verified: bool,
     ) {
         // A stripped copy may have been told before; the signed one is still news to those who refuse the other.
-        let claim = message.from.filter(|_| verified).map(|from| Key::of_claim(&from, message));
+        let from = message.from();
+        let claim = from.filter(|_| verified).map(|from| Key::of_claim(&from, message));
         if claim.is_some_and(|claim| self.seen.contains(&claim)) {
             self.stats.duplicates += 1;
         } else if self.outbox.room() <= RESERVE {
@@ -105,8 +106,8 @@ impl Flood {
         }
         let (neighbours, mut cx) = split!(self);
         for (peer, neighbour) in neighbours {
-            let had_it = *peer == source || message.from == Some(*peer) || sources.contains(peer);
-            if had_it || !message.topics.iter().any(|topic| neighbour.topics.contains(topic)) {
+            let had_it = *peer == source || from == Some(*peer) || sources.contains(peer);
+            if had_it || !message.topics().any(|topic| neighbour.topics.contains(topic)) {
                 continue;
             }
             if cx.outbox.room() < RESERVE {
@@ -118,17 +119,21 @@ impl Flood {
         }
     }
     fn tell(&mut self, message: &Message, source: PeerId, verified: bool) {
-        let mut also = message.topics.clone();
-        let Some(first) = also.iter().position(|topic| self.topics.contains(topic)) else { return };
-        let topic = also.remove(first);
+        let Some((first, topic)) =
+            message.topics().enumerate().find_map(|(at, topic)| Some((at, self.topics.get(topic)?.clone())))
+        else {
+            return;
+        };
+        let others = message.topics().enumerate().filter(|(at, _)| *at != first);
+        let also = others.map(|(_, topic)| Topic::from(topic)).collect();
         self.stats.delivered += 1;
         self.outbox.event(FloodEvent::Message {
-            from: message.from,
+            from: message.from(),
             propagation_source: source,
             topic,
             also,
-            data: message.data.clone(),
-            seqno: message.seqno.clone(),
+            data: message.kept_data(),
+            seqno: message.kept_seqno(),
             verified,
         });
     }

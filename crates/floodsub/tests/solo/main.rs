@@ -68,7 +68,7 @@ fn texts(read: Vec<Traffic>) -> Vec<String> {
         Traffic::Checked(_) => panic!("it never crosses"),
     });
     let messages = rpcs.flat_map(|rpc| rpc.publish);
-    messages.map(|message| String::from_utf8_lossy(&message.data).into_owned()).collect()
+    messages.map(|message| String::from_utf8_lossy(message.data()).into_owned()).collect()
 }
 /// What the application heard.
 fn heard(solo: &mut Solo<Flood>) -> Vec<String> {

@@ -57,7 +57,7 @@ fn a_signature_covers_fields_nobody_knows_and_the_bytes_go_on_as_they_came() {
     solo.peer_sends(theirs, says(message.clone()));
     assert_eq!(heard(&mut solo), ["x"]);
     let Some(Traffic::Rpc(rpc)) = solo.peer_reads(to).pop() else { panic!("it is handed on") };
-    assert_eq!(rpc.publish[0].raw(), message.raw());
+    assert_eq!(rpc.publish.front().expect("a message").raw(), message.raw());
 }
 
 #[test]
@@ -106,8 +106,9 @@ fn a_message_without_author_or_number_is_known_by_its_data() {
     assert_eq!(heard(&mut solo), ["a?", "b?"]);
     solo.app(|flood| flood.publish("lan", "c")).expect("published");
     let Some(Traffic::Rpc(rpc)) = solo.peer_reads(ours).pop() else { panic!("published") };
-    assert_eq!((rpc.publish[0].from, rpc.publish[0].seqno.len()), (None, 0));
-    solo.peer_sends(theirs, says(rpc.publish[0].clone()));
+    let message = rpc.publish.front().expect("a message");
+    assert_eq!((message.from(), message.seqno().len()), (None, 0));
+    solo.peer_sends(theirs, says(message.clone()));
     assert_eq!(heard(&mut solo), [""; 0], "our own, come back");
 }
 
