@@ -197,7 +197,7 @@ fn a_small_request_on_a_stream_of_its_own_costs_six_allocations_on_each_side_at_
 }
 
 #[test]
-fn a_message_of_floodsub_costs_no_more_allocations_than_it_did() {
+fn a_message_of_floodsub_costs_three_allocations_on_each_side_at_most() {
     const TIMES: usize = 5_000;
     let runtime = runtime();
     let (mut a, mut b) = runtime.block_on(async { (swarm(Flood::unsigned), swarm(Flood::unsigned)) });
@@ -225,8 +225,7 @@ fn a_message_of_floodsub_costs_no_more_allocations_than_it_did() {
     };
     flood(500);
     let each = counted("a message of 256 bytes, its delivery and its receipt", TIMES, || flood(TIMES));
-    // Three per delivery are the goal: `docs/performance.md` says where they go.
-    assert!(each <= 18.0, "{each}");
+    assert!(each <= 6.0, "{each}");
 }
 
 /// So many bytes, in writes of 64 KiB.

@@ -9,8 +9,8 @@ use crate::{
     shim::{LinkEvent, Messages, Slot},
 };
 use peerage_core::{
-    Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, StreamProtocol, Streams, StreamsEvent,
-    Table, Touched,
+    Bound, Code, ConnectionId, Instant, Key, Multiaddr, PeerId, Scope, ShortQueue, StreamProtocol, Streams,
+    StreamsEvent, Table, Touched,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -126,8 +126,8 @@ struct Inbound {
 struct Confirms {
     next: u64,
     /// Written since the last round trip began.
-    written: Vec<(StreamId, Receipt)>,
-    under_way: VecDeque<(u64, Vec<(StreamId, Receipt)>)>,
+    written: ShortQueue<(StreamId, Receipt)>,
+    under_way: ShortQueue<(u64, ShortQueue<(StreamId, Receipt)>)>,
 }
 
 impl Link {

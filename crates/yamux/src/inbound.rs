@@ -108,7 +108,7 @@ impl Session {
                 self.answers.push_back(header.length);
             }
             Kind::Ping => {
-                let confirmed: Vec<_> = self.pings.answered(header.length, self.now).collect();
+                let confirmed = self.pings.answered(header.length, self.now);
                 confirmed.into_iter().for_each(|token| self.event(StreamsEvent::Confirmed(token)));
             }
             Kind::GoAway => {

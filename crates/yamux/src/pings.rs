@@ -1,5 +1,5 @@
 //! Round trips: measured for the windows, awaited for receipts, and missed when the peer is gone.
-use peerage_core::{Bound, Instant};
+use peerage_core::{Bound, Instant, ShortQueue};
 use std::{collections::VecDeque, time::Duration};
 
 pub(crate) const ANSWERS: Bound =
@@ -23,7 +23,7 @@ struct Ping {
     /// When it was wanted: a peer that does not read cannot be sent one.
     wanted: Instant,
     sent: Instant,
-    tokens: Vec<u64>,
+    tokens: ShortQueue<u64>,
 }
 
 /// Our pings.
@@ -35,10 +35,10 @@ pub(crate) struct Pings {
     wanted: Option<Instant>,
     last: Option<Instant>,
     /// Confirmed by the next ping, which waits until `bytes_before` are out.
-    batch: Vec<u64>,
+    batch: ShortQueue<u64>,
     bytes_before: usize,
     /// Confirmed by the one after it: bytes were written in between.
-    later: Vec<u64>,
+    later: ShortQueue<u64>,
     /// Nothing was written since the batch began.
     may_join: bool,
 }
@@ -51,9 +51,9 @@ impl Pings {
             in_flight: VecDeque::new(),
             wanted: None,
             last: None,
-            batch: Vec::new(),
+            batch: ShortQueue::default(),
             bytes_before: 0,
-            later: Vec::new(),
+            later: ShortQueue::default(),
             may_join: false,
         }
     }
@@ -83,9 +83,9 @@ impl Pings {
     pub(crate) fn confirm(&mut self, token: u64) -> bool {
         let begins = self.batch.is_empty();
         if begins || self.may_join {
-            self.batch.push(token);
+            self.batch.push_back(token);
         } else {
-            self.later.push(token);
+            self.later.push_back(token);
         }
         begins
     }
@@ -111,7 +111,7 @@ impl Pings {
     #[must_use]
     pub(crate) fn sent(&mut self, now: Instant) -> bool {
         let confirms = self.bytes_before == 0;
-        let tokens = if confirms { std::mem::take(&mut self.batch) } else { Vec::new() };
+        let tokens = if confirms { std::mem::take(&mut self.batch) } else { ShortQueue::default() };
         let wanted = self.wanted.take().unwrap_or(now);
         self.in_flight.push_back(Ping { value: self.next_value, wanted, sent: now, tokens });
         self.next_value = self.next_value.wrapping_add(1);
@@ -122,13 +122,13 @@ impl Pings {
         confirms && !self.batch.is_empty()
     }
     /// An answer: what it confirms. Answers to nothing confirm nothing.
-    pub(crate) fn answered(&mut self, value: u32, now: Instant) -> impl Iterator<Item = u64> {
+    pub(crate) fn answered(&mut self, value: u32, now: Instant) -> ShortQueue<u64> {
         let found = self.in_flight.iter().position(|ping| ping.value == value);
         if let Some(ping) = found.and_then(|at| self.in_flight.get(at)) {
             self.rtt = Some(now.since(ping.sent));
         }
         // Bytes arrive in order, so what went before an answered ping has arrived too.
-        self.in_flight.drain(..found.map_or(0, |at| at + 1)).flat_map(|ping| ping.tokens)
+        self.in_flight.drain(..found.map_or(0, |at| at + 1)).flat_map(|ping| ping.tokens).collect()
     }
 
     /// When the peer counts as gone, if nothing is heard until then.
@@ -168,9 +168,9 @@ mod tests {
         pings.begin(0);
         assert_eq!(pings.due(), Some(1));
         assert!(!pings.sent(at(1)));
-        assert_eq!(pings.answered(0, at(5)).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(pings.answered(9, at(5)).count(), 0);
-        assert_eq!(pings.answered(1, at(9)).collect::<Vec<_>>(), [3]);
+        assert_eq!(pings.answered(0, at(5)), [1, 2].into_iter().collect());
+        assert_eq!(pings.answered(9, at(5)).len(), 0);
+        assert_eq!(pings.answered(1, at(9)), [3].into_iter().collect());
         assert_eq!(pings.rtt(), Some(Duration::from_millis(8)));
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let mut pings = Pings::new();
         pings.tick(at(0));
         assert!(!pings.sent(at(0)));
-        assert_eq!(pings.answered(0, at(40)).count(), 0);
+        assert_eq!(pings.answered(0, at(40)).len(), 0);
         assert_eq!(pings.next_timeout(at(40)), Some(at(30_000)));
         pings.tick(at(29_999));
         assert_eq!(pings.due(), None);

@@ -383,7 +383,7 @@ impl LinkStream {
         about: &About,
         streams: &mut dyn Streams,
         messages: &mut dyn Messages,
-        confirm: &mut Vec<(StreamId, Receipt)>,
+        confirm: &mut ShortQueue<(StreamId, Receipt)>,
     ) -> Option<End> {
         let open = matches!(self.phase, Phase::Open);
         let lazy = matches!(self.phase, Phase::Dialing { lazy: true, .. });
@@ -564,13 +564,13 @@ impl LinkStream {
     }
 
     /// Says what became of messages that are written.
-    fn report(&mut self, messages: &mut dyn Messages, confirm: &mut Vec<(StreamId, Receipt)>) {
+    fn report(&mut self, messages: &mut dyn Messages, confirm: &mut ShortQueue<(StreamId, Receipt)>) {
         let Some(id) = self.id else { return };
         while let Some((_, sent)) = self.sent.pop_front_if(|(end, _)| *end <= self.written) {
             self.unreported += sent.counted;
             if let Some(receipt) = sent.receipt {
                 self.unconfirmed += 1;
-                confirm.push((id, receipt));
+                confirm.push_back((id, receipt));
             }
         }
         // The core's count may be an eighth too high: still under the quarter at which it says `Drained`.
