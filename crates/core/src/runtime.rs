@@ -21,6 +21,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// A timer, not set.
     fn timer(&self) -> Box<dyn Timer>;
+    /// What a task with more to do waits for, so that others come first.
+    fn turn(&self) -> Box<dyn Turn> {
+        Box::<Again>::default()
+    }
     /// The interfaces that are up, now and after every change.
     fn interfaces(&self) -> BoxStream<'static, Vec<Interface>>;
     /// A multicast socket on every interface, joined as they come and go.
@@ -41,6 +45,28 @@ pub trait Timer: Send {
     fn set(&mut self, at: Option<Instant>);
     /// Ready once the time has come, and not again before the next `set`.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Lets others go first: tasks that are ready, and sockets that have become so.
+pub trait Turn: Send {
+    /// Pending from the first call until the others have had their turn; then it can be asked again.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Behind whoever is ready now: enough where tasks run in the order they were woken.
+#[derive(Default)]
+struct Again {
+    waits: bool,
+}
+impl Turn for Again {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waits = !self.waits;
+        if !self.waits {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// Datagrams to and from a group, interface by interface.

@@ -20,6 +20,7 @@ mod interfaces;
 mod limits;
 mod multicast;
 mod timer;
+mod turn;
 
 pub use limits::raise_descriptor_limit;
 
@@ -80,6 +81,9 @@ impl Runtime for Tokio {
     }
     fn timer(&self) -> Box<dyn peerage_core::Timer> {
         Box::new(Timer::new(self.handle.clone(), self.clock))
+    }
+    fn turn(&self) -> Box<dyn peerage_core::Turn> {
+        Box::<turn::Turn>::default()
     }
     fn interfaces(&self) -> BoxStream<'static, Vec<Interface>> {
         interfaces::watch(self.handle.clone())

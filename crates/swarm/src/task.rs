@@ -17,7 +17,7 @@ use crate::{
     shim::{Shim, ToCore, ToLink},
     upgrade::Upgraded,
 };
-use peerage_core::{Bound, Code, ConnectionId, Instant, Runtime, Timer};
+use peerage_core::{Bound, Code, ConnectionId, Instant, Runtime, Timer, Turn};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -51,6 +51,9 @@ pub(crate) struct Task<M> {
     ready: Arc<Ready>,
     timer: Box<dyn Timer>,
     timer_at: Option<Instant>,
+    /// Others come first, until they have.
+    turn: Option<Box<dyn Turn>>,
+    yields: bool,
     io: Io,
     link: Link,
     shim: Shim<M>,
@@ -98,6 +101,8 @@ impl<M: Send + 'static> Task<M> {
             ready,
             timer,
             timer_at: None,
+            turn: None,
+            yields: false,
             io,
             link,
             shim,
@@ -137,6 +142,14 @@ impl<M: Send + 'static> Task<M> {
         }
         self.commands = commands;
         some
+    }
+
+    /// There is more to do, but others come first.
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = self.turn.get_or_insert_with(|| self.runtime.turn());
+        let over = turn.poll(cx);
+        self.yields = over.is_pending();
+        over
     }
 
     /// What may still be decoded, as far as the core has taken what was.
@@ -239,6 +252,9 @@ impl<M: Send + 'static> Future for Task<M> {
             let now = this.runtime.now();
             return this.linger(cx, now);
         }
+        if this.yields && this.take_turn(cx).is_pending() {
+            return Poll::Pending;
+        }
         this.mailbox.listen(cx.waker());
         this.link.on_application(cx.waker());
         let mut now = this.runtime.now();
@@ -310,8 +326,10 @@ impl<M: Send + 'static> Future for Task<M> {
                 progress = true;
             }
             if more_jobs || budget == 0 {
-                cx.waker().wake_by_ref(); // Others first.
-                return Poll::Pending;
+                if this.take_turn(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                budget = READ;
             }
             if !progress {
                 if !this.set_timer(cx, now) {
