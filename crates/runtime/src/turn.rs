@@ -14,11 +14,15 @@ use std::{
 /// A task that merely wakes itself stands in the queue of those that are ready, and while that queue is not empty tokio
 /// looks at sockets only after every 61 tasks. So a connection under full load would keep all others waiting for
 /// milliseconds. Whatever else wakes the task meanwhile does not end the turn.
+///
+/// It takes two rounds: in the first a connection hears what its socket brought, in the second the application answers.
 #[derive(Default)]
 pub(crate) struct Turn {
-    waits: bool,
+    /// Rounds begun.
+    rounds: u8,
     shared: Arc<Shared>,
 }
+const ROUNDS: u8 = 2;
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
@@ -37,18 +41,20 @@ impl Wake for Shared {
 impl peerage_core::Turn for Turn {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.shared.task.register(cx.waker());
-        if !self.waits {
-            self.waits = true;
+        loop {
+            if self.rounds > 0 && !self.shared.over.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+            if self.rounds == ROUNDS {
+                self.rounds = 0;
+                return Poll::Ready(());
+            }
+            self.rounds += 1;
             self.shared.over.store(false, Ordering::Release);
             let waker = Waker::from(self.shared.clone());
             // It has left the waker with tokio, and is not needed any more.
             let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
         }
-        if !self.shared.over.load(Ordering::Acquire) {
-            return Poll::Pending;
-        }
-        self.waits = false;
-        Poll::Ready(())
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) use self::{
 };
 
 use self::{
-    io::{READ, Wrote, violation},
+    io::{BUDGET, Wrote, violation},
     mailbox::Job,
 };
 use crate::{
@@ -54,6 +54,8 @@ pub(crate) struct Task<M> {
     /// Others come first, until they have.
     turn: Option<Box<dyn Turn>>,
     yields: bool,
+    /// What may be moved until then. It lasts from poll to poll: what wakes this task may be what it wakes itself.
+    budget: usize,
     io: Io,
     link: Link,
     shim: Shim<M>,
@@ -103,6 +105,7 @@ impl<M: Send + 'static> Task<M> {
             timer_at: None,
             turn: None,
             yields: false,
+            budget: BUDGET,
             io,
             link,
             shim,
@@ -149,6 +152,9 @@ impl<M: Send + 'static> Task<M> {
         let turn = self.turn.get_or_insert_with(|| self.runtime.turn());
         let over = turn.poll(cx);
         self.yields = over.is_pending();
+        if !self.yields {
+            self.budget = BUDGET;
+        }
         over
     }
 
@@ -258,15 +264,14 @@ impl<M: Send + 'static> Future for Task<M> {
         this.mailbox.listen(cx.waker());
         this.link.on_application(cx.waker());
         let mut now = this.runtime.now();
-        let mut budget = READ;
         loop {
             let mut progress = this.take_commands(now);
             let may_read = this.update_room() && this.jobs.len() < JOBS.get();
             this.link.on_room();
             this.send_replies(now);
 
-            if may_read && this.ended.is_none() && !this.io.is_read_out() && budget > 0 {
-                match this.io.read(cx, now, this.link.scope(), &mut budget) {
+            if may_read && this.ended.is_none() && !this.io.is_read_out() && this.budget > 0 {
+                match this.io.read(cx, now, this.link.scope(), &mut this.budget) {
                     Ok(read) => progress |= read,
                     Err(error) => this.ended = Some(Err(error)),
                 }
@@ -290,7 +295,7 @@ impl<M: Send + 'static> Future for Task<M> {
             let waits = this.link.are_replies_waiting() && !this.close_sent && this.ended.is_none();
             let wrote = match waits && this.io.is_written() {
                 true => Ok(Wrote::All(false)),
-                false => this.io.write(cx, now, this.close_sent),
+                false => this.io.write(cx, now, this.close_sent, &mut this.budget),
             };
             this.tell_core();
             let unheard = this.is_unheard(now);
@@ -302,6 +307,7 @@ impl<M: Send + 'static> Future for Task<M> {
                         return this.linger(cx, now);
                     }
                 }
+                Ok(Wrote::Enough) => progress = true,
                 Ok(Wrote::Blocked) => {
                     let late = this.closing.is_some_and(|(_, until)| now >= until);
                     if this.ended.is_some() || late {
@@ -325,11 +331,8 @@ impl<M: Send + 'static> Future for Task<M> {
                 this.ended = Some(Err(std::io::ErrorKind::UnexpectedEof.into()));
                 progress = true;
             }
-            if more_jobs || budget == 0 {
-                if this.take_turn(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                budget = READ;
+            if (more_jobs || this.budget == 0) && this.take_turn(cx).is_pending() {
+                return Poll::Pending;
             }
             if !progress {
                 if !this.set_timer(cx, now) {

@@ -36,4 +36,4 @@ use peerage_core::Bound;
 
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.
 pub const BOUNDS: &[Bound] =
-    &[config::BACKLOG, listener::ADDRESSES, listener::ACCEPTS, listener::PAUSE, socket::READ];
+    &[config::BACKLOG, listener::ADDRESSES, listener::ACCEPTS, listener::PAUSE, socket::READ, config::UNSENT];

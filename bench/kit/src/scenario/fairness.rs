@@ -18,9 +18,11 @@ use tokio::{
 /// Peers that work beside the silent one.
 const OTHERS: usize = 100;
 
-fn p99_us(mut times: Vec<Duration>) -> f64 {
+/// The time that so many of a hundred do not exceed, in microseconds.
+fn percentile_us(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
-    times.get(times.len().saturating_sub(1) * 99 / 100).map_or(0.0, |time| time.as_nanos() as f64 / 1000.0)
+    let at = times.len().saturating_sub(1) * percent / 100;
+    times.get(at).map_or(0.0, |time| time.as_nanos() as f64 / 1000.0)
 }
 
 /// p99 of a ping-pong while another connection of the same two processes echoes bulk data at full speed.
@@ -29,7 +31,8 @@ pub(super) async fn bulk<N: Node>(arguments: &Arguments) -> io::Result<()> {
     let mut stream = node.open(&connection).await?;
     let time = arguments.time()?;
     back_and_forth(&mut stream, 32, Instant::now() + WARM_UP).await?;
-    let alone = p99_us(back_and_forth(&mut stream, 32, Instant::now() + time / 2).await?);
+    let mut alone = back_and_forth(&mut stream, 32, Instant::now() + time / 2).await?;
+    let alone = percentile_us(&mut alone, 99);
 
     let (busy, connection) = connected::<N>(arguments).await?;
     let (mut read, mut write) = split(busy.open(&connection).await?);
@@ -58,10 +61,13 @@ pub(super) async fn bulk<N: Node>(arguments: &Arguments) -> io::Result<()> {
     tokio::time::sleep(WARM_UP).await;
     let before = echoed.load(Ordering::Relaxed);
     let watch = Stopwatch::start(arguments.get("--server-pid")?)?;
-    let times = back_and_forth(&mut stream, 32, Instant::now() + time).await?;
+    let mut times = back_and_forth(&mut stream, 32, Instant::now() + time).await?;
     let bytes = echoed.load(Ordering::Relaxed) - before;
     let mut report = Report::ops(times.len() as f64);
-    let loaded = p99_us(times);
+    let loaded = percentile_us(&mut times, 99);
+    for percent in [50, 90] {
+        report.extra.insert(format!("p{percent}_us"), json!(percentile_us(&mut times, percent)));
+    }
     report.value = Some(loaded);
     report.extra.insert("alone_p99_us".into(), json!(alone));
     report.extra.insert("more_us".into(), json!(loaded - alone));

@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
-/// Opened before the task yields.
-pub(super) const READ: usize = 64 << 10;
+/// Read and written before others have their turn: about a tenth of a millisecond of work.
+pub(super) const BUDGET: usize = 128 << 10;
+/// There is room for so much before every read.
+const READ: usize = 64 << 10;
 /// A part of a record whose rest is under way keeps the buffer it was read into, which has room for one read: a record of
 /// the largest size as a whole, and most of the next.
 pub(crate) const PART: Bound = Bound {
@@ -27,8 +29,8 @@ const SMALL_PART: usize = 4 << 10;
 const BATCH: usize = 48 << 10;
 /// How long a connection may keep the buffer for the sake of a larger part.
 const PART_TIME: Duration = Duration::from_secs(1);
-/// Of which one turn of a native connection is thought to take this much.
-const TURN: usize = READ / 8;
+/// One poll of a native connection is thought to move this much.
+const TURN: usize = BUDGET / 8;
 /// A record is closed at this size until the connection has moved a megabyte: a small answer should not wait.
 const SMALL_RECORD: usize = 16 << 10;
 const SMALL_UNTIL: u64 = 1 << 20;
@@ -44,6 +46,8 @@ pub(crate) enum Io {
 pub(super) enum Wrote {
     /// Everything; whether there was anything.
     All(bool),
+    /// As much as the budget allows.
+    Enough,
     Blocked,
 }
 
@@ -83,9 +87,15 @@ impl Io {
         }
     }
     /// Sends what there is. A native connection that was closed is `Blocked` until it has said `Closed`.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant, closed: bool) -> io::Result<Wrote> {
+    pub(super) fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        closed: bool,
+        budget: &mut usize,
+    ) -> io::Result<Wrote> {
         match self {
-            Self::Sealed(sealed) => sealed.write(cx, now),
+            Self::Sealed(sealed) => sealed.write(cx, now, budget),
             Self::Native(_) if closed => Ok(Wrote::Blocked),
             Self::Native(_) => Ok(Wrote::All(false)),
         }
@@ -329,9 +339,9 @@ impl Sealed {
         self.part.as_ref().map(|(since, _)| since.after(PART_TIME))
     }
 
-    /// Fills, seals and writes records until there is nothing to send, or the socket is full. Never more than a batch is
-    /// sealed ahead of the socket.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<Wrote> {
+    /// Fills, seals and writes records until there is nothing to send, the socket is full, or others have their turn.
+    /// Never more than a batch is sealed ahead of the socket.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut usize) -> io::Result<Wrote> {
         let mut some = false;
         loop {
             while !self.output.is_empty() {
@@ -340,11 +350,15 @@ impl Sealed {
                     Poll::Ready(Ok(n)) => {
                         some = true;
                         self.moved += n as u64;
+                        *budget = budget.saturating_sub(n);
                         self.output.advance(n);
                     }
                     Poll::Ready(Err(error)) => return Err(error),
                     Poll::Pending => return Ok(Wrote::Blocked),
                 }
+            }
+            if *budget == 0 {
+                return Ok(Wrote::Enough);
             }
             let (before, behind, most) = self.records.layout();
             let most = if self.moved < SMALL_UNTIL { SMALL_RECORD.min(most) } else { most };
