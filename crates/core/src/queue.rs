@@ -62,6 +62,10 @@ impl<T> ShortQueue<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.first.iter().chain(&self.rest)
     }
+    /// Gives back room that is not used.
+    pub fn shrink(&mut self) {
+        self.rest.shrink_to_fit();
+    }
     /// Drops all of them.
     pub fn clear(&mut self) {
         *self = Self::default();

@@ -75,6 +75,8 @@ pub trait Session: Streams {
     fn next_timeout(&self) -> Option<Instant>;
     /// Time has come.
     fn on_timeout(&mut self, now: Instant);
+    /// The connection is quiet: gives back room that is not used.
+    fn shrink(&mut self) {}
 }
 
 /// Makes sessions: what a configuration of yamux is.

@@ -68,6 +68,15 @@ impl<K: Eq + Hash, V> Table<K, V> {
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.0.insert(key, value)
     }
+    /// Gives back room that is not used.
+    pub fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+    /// All of them, to be changed, in an order that means nothing.
+    #[allow(clippy::disallowed_methods, reason = "the caller's promise")]
+    pub fn in_any_order_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.0.iter_mut()
+    }
     /// Takes it out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let taken = self.0.remove(key);

@@ -155,6 +155,17 @@ impl Link {
     pub(crate) fn scope(&self) -> &Scope {
         &self.about.scope
     }
+    /// The connection is quiet: gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.streams.shrink();
+        self.streams.in_any_order_mut().for_each(|(_, stream)| stream.shrink());
+        self.keys.shrink();
+        self.opening.shrink_to_fit();
+        self.busy.shrink_to_fit();
+        self.woken.shrink_to_fit();
+        self.negotiating.shrink_to_fit();
+        self.confirms.under_way.shrink();
+    }
     /// Wake this when an application reads or writes a detached stream.
     pub(crate) fn on_application(&mut self, waker: &Waker) {
         self.touched.set_task(waker);

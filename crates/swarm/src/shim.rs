@@ -249,6 +249,11 @@ impl<M: Send + 'static> Shim<M> {
     pub(crate) fn set_protocols(&mut self, protocols: Arc<Protocols<M>>) {
         self.protocols = protocols;
     }
+    /// The connection is quiet: gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.outgoing.shrink();
+        self.to_core.shrink_to_fit();
+    }
     /// How many messages and bytes the core still takes.
     pub(crate) fn set_room(&mut self, messages: usize, bytes: usize) {
         self.room = (messages, bytes);

@@ -40,6 +40,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 const HEARD: Duration = Duration::from_secs(10);
 /// How long the reply to an offer waits for the behaviour's first word.
 const WORD: Duration = Duration::from_millis(1);
+/// After so long without anything to do, room that is not used is given back.
+const QUIET: Duration = Duration::from_secs(1);
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -72,6 +74,9 @@ pub(crate) struct Task<M> {
     /// Until when what came before that may wait.
     heard: Option<Instant>,
     told: bool,
+    /// When to look whether the connection is quiet, and whether anything was done since the last look.
+    quiet_at: Option<Instant>,
+    worked: bool,
 }
 
 /// Nothing in it is ever pinned.
@@ -118,6 +123,8 @@ impl<M: Send + 'static> Task<M> {
             ended,
             heard: None,
             told: false,
+            quiet_at: None,
+            worked: true,
         }
     }
 
@@ -156,6 +163,23 @@ impl<M: Send + 'static> Task<M> {
             self.budget = BUDGET;
         }
         over
+    }
+
+    fn shrink_if_quiet(&mut self, now: Instant) {
+        if self.quiet_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.quiet_at = None;
+        if !std::mem::take(&mut self.worked) {
+            self.io.shrink();
+            self.link.shrink();
+            self.shim.shrink();
+            self.mailbox.shrink();
+            self.commands.shrink_to_fit();
+            self.jobs.shrink_to_fit();
+        } else {
+            self.quiet_at = Some(now.after(QUIET));
+        }
     }
 
     /// What may still be decoded, as far as the core has taken what was.
@@ -239,8 +263,11 @@ impl<M: Send + 'static> Task<M> {
     fn set_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
-        let at =
-            [self.link.next_timeout(), self.io.next_timeout(), closing, word].into_iter().flatten().min();
+        if self.worked {
+            self.quiet_at.get_or_insert(now.after(QUIET));
+        }
+        let all = [self.link.next_timeout(), self.io.next_timeout(), closing, word, self.quiet_at];
+        let at = all.into_iter().flatten().min();
         if at != self.timer_at {
             self.timer_at = at;
             self.timer.set(at);
@@ -334,6 +361,7 @@ impl<M: Send + 'static> Future for Task<M> {
             if (more_jobs || this.budget == 0) && this.take_turn(cx).is_pending() {
                 return Poll::Pending;
             }
+            this.worked |= progress;
             if !progress {
                 if !this.set_timer(cx, now) {
                     return Poll::Pending;
@@ -342,6 +370,7 @@ impl<M: Send + 'static> Future for Task<M> {
                 this.timer_at = None;
                 this.link.on_timeout(now, this.io.streams(), &mut this.shim);
                 this.io.on_timeout(now);
+                this.shrink_if_quiet(now);
             }
         }
     }

@@ -445,6 +445,14 @@ impl peerage_core::Session for Session {
             self.retry = None;
         }
     }
+
+    fn shrink(&mut self) {
+        self.streams.shrink();
+        self.answers.shrink_to_fit();
+        self.resets.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.staging.shrink();
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,13 @@ impl Staging {
             arena: BytesMut::new(),
         }
     }
+    /// Gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        if self.total == 0 {
+            self.arena = BytesMut::new();
+        }
+        self.waiting.shrink_to_fit();
+    }
     pub(crate) fn total(&self) -> usize {
         self.total
     }

@@ -563,6 +563,17 @@ impl LinkStream {
         moved
     }
 
+    /// Gives back room that is not used.
+    pub(super) fn shrink(&mut self) {
+        self.sent.shrink();
+        if self.send.is_empty() {
+            self.send = FrameWriter::default();
+        }
+        if self.recv.is_empty() {
+            self.recv = RecvBuf::default();
+        }
+    }
+
     /// Says what became of messages that are written.
     fn report(&mut self, messages: &mut dyn Messages, confirm: &mut ShortQueue<(StreamId, Receipt)>) {
         let Some(id) = self.id else { return };

@@ -121,6 +121,12 @@ impl Io {
     pub(super) fn is_read_out(&self) -> bool {
         matches!(self, Self::Sealed(sealed) if sealed.read_end)
     }
+    /// The connection is quiet: gives back room that is not used.
+    pub(super) fn shrink(&mut self) {
+        if let Self::Sealed(sealed) = self {
+            sealed.session.shrink();
+        }
+    }
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match self {
             Self::Sealed(sealed) => {

@@ -87,6 +87,11 @@ impl<M> Mailbox<M> {
         into.shrink_to(KEPT);
         std::mem::swap(into, &mut lock(&self.to_link));
     }
+    /// The connection is quiet: gives back room that is not used.
+    pub(super) fn shrink(&self) {
+        lock(&self.to_link).shrink_to_fit();
+        lock(&self.to_core).events.shrink();
+    }
     /// Whoever takes the end runs what was not run.
     pub(super) fn leave_jobs(&self, jobs: impl Iterator<Item = (JobId, Job<M>)>) {
         lock(&self.to_link).splice(0..0, jobs.map(|(id, job)| ToLink::Job(id, job)));
