@@ -211,7 +211,7 @@ impl<B: NetworkBehaviour> Core<B> {
         self.deliveries.push_back(Delivery::Established { connection: id, dial, others, told });
         self.check_idle(id);
         for stream in self.wanted.remove(&peer).unwrap_or_default() {
-            self.assign(stream, id);
+            self.assign(stream, id, None);
         }
     }
 }

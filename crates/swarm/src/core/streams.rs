@@ -6,7 +6,7 @@ use crate::{
     link::LinkCommand,
     shim::{LinkEvent, Slot, ToCore, ToLink},
 };
-use peerage_core::{Code, ConnectionId, PeerId, ShortQueue, StreamProtocol};
+use peerage_core::{Code, ConnectionId, PeerId, StreamProtocol};
 use std::sync::Arc;
 
 pub(super) struct StreamState<M> {
@@ -22,7 +22,7 @@ pub(super) struct StreamState<M> {
     max_queued: usize,
     backlogged: bool,
     /// What waits for a dial.
-    waiting: ShortQueue<ToLink<M>>,
+    waiting: Vec<ToLink<M>>,
 }
 
 impl<B: NetworkBehaviour> Core<B> {
@@ -52,18 +52,19 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued,
             backlogged: false,
-            waiting: ShortQueue::default(),
+            waiting: Vec::new(),
         };
-        state.waiting.push_back(ToLink::Command(LinkCommand::Open { id, offer, raw }));
+        let open = ToLink::Command(LinkCommand::Open { id, offer, raw });
         match (connection, to) {
             (Some(connection), _) => {
                 if self.connections.get(connection).is_some_and(|c| c.limited && !on_limited) {
                     return self.fail_open(id, to.peer(), name);
                 }
                 self.streams.insert(id, state);
-                self.assign(id, connection);
+                self.assign(id, connection, Some(open));
             }
             (None, Target::Dial(peer)) => {
+                state.waiting.push(open);
                 self.streams.insert(id, state);
                 self.wanted.entry(peer).or_default().insert(id);
                 let dialing = self.dials.values().any(|(dial, _)| dial.peer == Some(peer));
@@ -98,14 +99,19 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued: 0,
             backlogged: false,
-            waiting: ShortQueue::default(),
+            waiting: Vec::new(),
         };
         self.streams.insert(id, state);
         self.fail_stream(id, StreamError::NotConnected);
     }
 
     /// The stream has a connection: what waited goes there.
-    pub(super) fn assign(&mut self, id: StreamId, connection: ConnectionId) {
+    pub(super) fn assign(
+        &mut self,
+        id: StreamId,
+        connection: ConnectionId,
+        open: Option<ToLink<B::Message>>,
+    ) {
         let (Some(state), Some(at)) = (self.streams.get_mut(&id), self.connections.get_mut(connection))
         else {
             return;
@@ -113,7 +119,7 @@ impl<B: NetworkBehaviour> Core<B> {
         state.connection = Some(connection);
         at.streams.insert(id);
         at.keepers += usize::from(state.keeps);
-        while let Some(mut what) = state.waiting.pop_front() {
+        for mut what in open.into_iter().chain(std::mem::take(&mut state.waiting)) {
             // What identify knows to be spoken is offered alone, and costs no round trip.
             if let ToLink::Command(LinkCommand::Open { offer: offer @ Offer::Many(_), .. }) = &mut what
                 && let Some(speaks) = &at.speaks
@@ -155,7 +161,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let what = ToLink::Send { on, message, receipt, counted };
         match state.connection {
             Some(connection) => self.outputs.push_back(Output::ToLink(connection, what)),
-            None => state.waiting.push_back(what),
+            None => state.waiting.push(what),
         }
         if !state.backlogged && state.queued > state.max_queued / 2 {
             state.backlogged = true;
@@ -184,7 +190,7 @@ impl<B: NetworkBehaviour> Core<B> {
         let Some(state) = self.streams.get_mut(&on).filter(|state| !state.reset) else { return };
         match state.connection {
             Some(connection) => self.outputs.push_back(Output::ToLink(connection, ToLink::Command(command))),
-            None => state.waiting.push_back(ToLink::Command(command)),
+            None => state.waiting.push(ToLink::Command(command)),
         }
     }
 
@@ -279,7 +285,7 @@ impl<B: NetworkBehaviour> Core<B> {
             queued: 0,
             max_queued,
             backlogged: false,
-            waiting: ShortQueue::default(),
+            waiting: Vec::new(),
         };
         at.streams.insert(id);
         at.keepers += usize::from(keeps);
