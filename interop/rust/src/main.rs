@@ -2,7 +2,7 @@
 //!
 //!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns] [--security noise|tls]
 //!
-//! and, for raw streams and perf, what `streams.rs` says.
+//! and, for raw streams, what `streams.rs` says.
 //!
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
 mod streams;
@@ -65,7 +65,7 @@ fn say(what: Value) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some("pipe" | "perf") = words.first().map(String::as_str) {
+    if let Some("pipe") = words.first().map(String::as_str) {
         return streams::run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
     let args = args()?;

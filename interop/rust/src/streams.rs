@@ -1,9 +1,7 @@
-//! Raw streams and perf on the published rust-libp2p.
+//! Raw streams on the published rust-libp2p.
 //!
 //!     rust-peer pipe listen ADDR      stdin and stdout over one stream of /peerage/pipe/1.0.0, as `peerage pipe listen` does it
 //!     rust-peer pipe connect ADDR
-//!     rust-peer perf server ADDR      prints its address on stderr, and what each run moved on stdout
-//!     rust-peer perf client ADDR SEND RECEIVE
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder,
@@ -12,7 +10,6 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, tls, yamux,
 };
-use libp2p_perf as perf;
 use libp2p_stream as stream;
 use std::{error::Error, time::Duration};
 
@@ -22,11 +19,7 @@ pub async fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
     match *words {
         ["pipe", "listen", address] => pipe(Some(address.parse()?), None).await,
         ["pipe", "connect", address] => pipe(None, Some(address.parse()?)).await,
-        ["perf", "server", address] => serve(address.parse()?).await,
-        ["perf", "client", address, send, receive] => {
-            ask(address.parse()?, perf::RunParams { to_send: send.parse()?, to_receive: receive.parse()? }).await
-        }
-        _ => Err("usage: rust-peer pipe listen|connect ADDR | perf server ADDR | perf client ADDR SEND RECEIVE".into()),
+        _ => Err("usage: rust-peer pipe listen|connect ADDR".into()),
     }
 }
 
@@ -58,8 +51,9 @@ async fn pipe(listen: Option<Multiaddr>, dial: Option<Multiaddr>) -> Result<(), 
         swarm.listen_on(address)?;
     }
     let peer = dial.as_ref().map(peer_of).transpose()?;
-    if let (Some(peer), Some(address)) = (peer, dial) {
-        swarm.add_peer_address(peer, address);
+    if let Some(address) = dial {
+        swarm.dial(address)?;
+        while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionEstablished { .. }) {}
     }
     let work = async {
         let stream = match peer {
@@ -104,41 +98,6 @@ async fn pipe(listen: Option<Multiaddr>, dial: Option<Multiaddr>) -> Result<(), 
             event = swarm.select_next_some() => if let SwarmEvent::NewListenAddr { address, .. } = event {
                 say_address(&swarm, address);
             }
-        }
-    }
-}
-
-async fn serve(address: Multiaddr) -> Result<(), Box<dyn Error>> {
-    let mut swarm = swarm(perf::server::Behaviour::new())?;
-    swarm.listen_on(address)?;
-    loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { address, .. } => say_address(&swarm, address),
-            SwarmEvent::Behaviour(event) => {
-                let moved = event.stats.params;
-                println!("sent {} received {}", moved.to_send, moved.to_receive);
-            }
-            _ => {}
-        }
-    }
-}
-
-async fn ask(address: Multiaddr, params: perf::RunParams) -> Result<(), Box<dyn Error>> {
-    let mut swarm = swarm(perf::client::Behaviour::new())?;
-    swarm.dial(address)?;
-    loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                swarm.behaviour_mut().perf(peer_id, params).map_err(|error| format!("{error:?}"))?;
-            }
-            SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
-            SwarmEvent::Behaviour(event) => {
-                if let perf::RunUpdate::Final(done) = event.result.map_err(|error| format!("{error:?}"))? {
-                    println!("uploaded in {:?}, downloaded in {:?}", done.duration.upload, done.duration.download);
-                    return Ok(());
-                }
-            }
-            _ => {}
         }
     }
 }
