@@ -2,7 +2,7 @@
 macro_rules! not_built {
     ($($feature:literal)*) => { $(
         #[cfg(feature = $feature)]
-        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub and mdns"));
+        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub, mdns, stream and perf"));
     )* };
 }
 not_built! {

@@ -82,9 +82,6 @@ impl Staging {
         }
         self.waiting.shrink_to_fit();
     }
-    pub(crate) fn total(&self) -> usize {
-        self.total
-    }
     /// Nothing is to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.ready.is_empty()
