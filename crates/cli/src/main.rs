@@ -9,7 +9,6 @@
 //! | `key` | `peerage id`, `peerage key …` |
 //! | `addr` | `peerage addr …` |
 //! | `identity_file` | key files: read with care, never overwritten |
-//! | `home` | the data directory and its lock |
 //! | `failure` | what goes wrong, in words |
 //! | `output` | stdout and stderr, words and JSON |
 //! | `sanitize` | text of strangers, made harmless |
@@ -19,7 +18,6 @@ mod addr;
 mod args;
 mod chat;
 mod failure;
-mod home;
 mod identity_file;
 mod key;
 mod output;
