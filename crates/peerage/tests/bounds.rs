@@ -6,7 +6,8 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 12] = [
+    let crates: [&[Bound]; 13] = [
+        peerage::peer::BOUNDS,
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
