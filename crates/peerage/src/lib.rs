@@ -54,6 +54,9 @@ pub use peerage_ping as ping;
 #[cfg(feature = "quic")]
 #[doc(inline)]
 pub use peerage_quic as quic;
+#[cfg(feature = "request-response")]
+#[doc(inline)]
+pub use peerage_request_response as request_response;
 #[cfg(feature = "tokio")]
 #[doc(inline)]
 pub use peerage_runtime as runtime;

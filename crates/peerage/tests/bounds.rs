@@ -6,7 +6,7 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 13] = [
+    let crates: [&[Bound]; 14] = [
         peerage::peer::BOUNDS,
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
@@ -15,6 +15,7 @@ fn all() -> Vec<Bound> {
         peerage_noise::BOUNDS,
         peerage_ping::BOUNDS,
         peerage_quic::BOUNDS,
+        peerage_request_response::BOUNDS,
         peerage_runtime::BOUNDS,
         peerage_swarm::BOUNDS,
         peerage_tcp::BOUNDS,
