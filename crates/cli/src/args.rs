@@ -5,8 +5,8 @@ use clap::{
     builder::FalseyValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use peerage::Multiaddr;
-use std::path::PathBuf;
+use peerage::{Multiaddr, PeerId};
+use std::{net::SocketAddr, path::PathBuf};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Print JSON on stdout, one object per line
+    /// Print JSON on stdout, one object per line; where stdout carries data, on stderr
     #[arg(long, global = true, env = "PEERAGE_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
     /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded
@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Id(Id),
     /// Measure how far away a peer is
     Ping(Ping),
+    /// Join the input and output of two machines, over one stream
+    #[command(subcommand)]
+    Pipe(Pipe),
+    /// Carry TCP connections to a port of another machine
+    #[command(subcommand)]
+    Forward(Forward),
     /// Simulate networks of thousands of peers, the same every time
     #[command(subcommand)]
     Sim(crate::sim::Command),
@@ -108,6 +114,109 @@ pub(crate) struct Identity {
     /// Your key: libp2p's protobuf or PEM PKCS#8 [default: identity.key in the data directory]
     #[arg(long, env = "PEERAGE_IDENTITY", value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pipe {
+    /// Wait for the other end; the addresses to connect to go to stderr
+    Listen {
+        /// Listen here; may be given more than once [default: every interface, a port the system chooses]
+        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+        listen: Vec<Multiaddr>,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Join the end that listens at this address
+    Connect {
+        /// As `pipe listen` prints it; with `/p2p/ID` at its end nobody else may answer
+        addr: Multiaddr,
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Forward {
+    /// Listen on a TCP port here, and carry each connection to a port that a peer offers
+    Tcp {
+        /// Where to listen: `127.0.0.1:8080`, `[::1]:8080`, or `8080` for 127.0.0.1; port 0 is any
+        #[arg(value_parser = local)]
+        local: SocketAddr,
+        /// An address as `forward serve` prints it, or a peer id with --addr; then `:` and the port it offers
+        #[arg(value_name = "PEER:PORT")]
+        to: Remote,
+        /// Where the peer listens; may be given more than once
+        #[arg(long, env = "PEERAGE_ADDR", value_name = "MULTIADDR", value_delimiter = ',')]
+        addr: Vec<Multiaddr>,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Offer one TCP port of this machine to peers, and nothing else
+    Serve {
+        /// The port that peers ask for
+        #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
+        /// Where connections go [default: the same port of 127.0.0.1]
+        #[arg(long, env = "PEERAGE_TO", value_name = "HOST:PORT", value_parser = target)]
+        to: Option<String>,
+        /// Listen here; may be given more than once [default: every interface, a port the system chooses]
+        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+        listen: Vec<Multiaddr>,
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+/// Who we are, and with whom we speak.
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// Nobody but this peer; may be given more than once [default: everybody]
+    #[arg(long, env = "PEERAGE_ALLOW", value_name = "PEER_ID", value_delimiter = ',')]
+    pub(crate) allow: Vec<PeerId>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Be somebody new, for this run alone
+    #[arg(long, env = "PEERAGE_EPHEMERAL", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) ephemeral: bool,
+}
+
+/// A peer, perhaps with an address, and a port it offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remote {
+    pub(crate) peer: PeerId,
+    pub(crate) addr: Option<Multiaddr>,
+    pub(crate) port: u16,
+}
+impl std::str::FromStr for Remote {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (peer, port) = text.rsplit_once(':').ok_or("it ends with `:` and a port")?;
+        let port = port.parse().ok().filter(|port| *port > 0);
+        let port = port.ok_or("behind the last `:` stands a port, 1 to 65535")?;
+        if !peer.starts_with('/') {
+            let peer = peer.parse().map_err(|error| format!("no peer id: {error}"))?;
+            return Ok(Self { peer, addr: None, port });
+        }
+        let addr: Multiaddr = peer.parse().map_err(|error| format!("{error}"))?;
+        let peer = addr.peer_id().ok_or("the address must end with /p2p/ and the peer's id")?;
+        Ok(Self { peer, addr: Some(addr), port })
+    }
+}
+
+fn local(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    match port.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+        Err(_) => text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8080".into()),
+    }
+}
+fn target(text: &str) -> Result<String, String> {
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(1..)) => Ok(text.to_owned()),
+        _ => Err("a host and a port, such as 192.168.1.7:22".into()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -262,6 +371,18 @@ mod tests {
     }
 
     #[test]
+    fn a_port_of_a_peer_is_read_with_and_without_an_address() {
+        let id = "12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh";
+        let remote: Remote = format!("{id}:22").parse().unwrap();
+        assert_eq!((remote.peer.to_string(), remote.addr, remote.port), (id.to_owned(), None, 22));
+        let addr = format!("/ip6/::1/udp/4001/quic-v1/p2p/{id}");
+        let remote: Remote = format!("{addr}:8080").parse().unwrap();
+        assert_eq!((remote.addr, remote.port), (Some(addr.parse().unwrap()), 8080));
+        assert_eq!(local("8080").unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(local("[::1]:0").unwrap(), "[::1]:0".parse().unwrap());
+    }
+
+    #[test]
     fn what_is_wrong_fits_one_line() {
         let cases: &[(&[&str], &str)] = &[
             (&["chat"], "the following required arguments were not provided: <TOPIC>"),
@@ -272,6 +393,13 @@ mod tests {
             (&["chat", "x", "--colour", "red"], "--color"),
             (&["chat", "x", "--color", "red"], "possible values: auto, always, never"),
             (&["ping", "/ip4/1.2.3.4/tcp/1", "-c", "0"], "0 is not in"),
+            (&["pipe", "connect", "/ip4/1.2.3.4/tcp"], "for '<ADDR>'"),
+            (&["pipe", "listen", "--allow", "me"], "for '--allow <PEER_ID>'"),
+            (&["forward", "serve", "0"], "0 is not in 1..=65535"),
+            (&["forward", "serve", "22", "--to", "here"], "a host and a port, such as 192.168.1.7:22"),
+            (&["forward", "tcp", "here", "x:1"], "an IP address and a port"),
+            (&["forward", "tcp", "80", "/ip4/1.2.3.4/tcp/1:22"], "must end with /p2p/"),
+            (&["forward", "tcp", "80", "/ip4/1.2.3.4/tcp/1"], "it ends with `:` and a port"),
             (&["addr", "parse", "/ip4/1.2.3/tcp/1"], "at position 5"),
         ];
         for (args, expected) in cases {

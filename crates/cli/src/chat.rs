@@ -22,7 +22,7 @@ mod output;
 mod room;
 
 pub(crate) use alone::wrong_peer;
-pub(crate) use node::{Node, NodeEvent, agent};
+pub(crate) use node::{Node, NodeEvent, agent, everywhere};
 pub(crate) use output::{host, millis};
 pub(crate) use room::transport_of;
 
@@ -53,6 +53,7 @@ use room::{Refused, Room};
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
+    path::Path,
     time::Duration,
 };
 use tokio::{
@@ -78,7 +79,7 @@ pub(crate) fn chat(args: Chat, output: Output) -> Result<Exit, Failure> {
 
 async fn run(args: Chat, output: Output) -> Result<Exit, Failure> {
     let stop = stop()?;
-    let (keypair, _lock, notes) = identity(&args)?;
+    let (keypair, _lock, notes) = identity(args.identity.identity.as_deref(), args.ephemeral)?;
     let nick = args.nick.clone().unwrap_or_else(own_name);
     let mdns = !args.no_mdns;
     let peer = keypair.public().to_peer_id();
@@ -121,19 +122,22 @@ async fn run(args: Chat, output: Output) -> Result<Exit, Failure> {
 }
 
 /// Who we are. A second process on the same data directory is somebody else, and told so.
-type Notes = Vec<(&'static str, String, String)>;
-fn identity(args: &Chat) -> Result<(Keypair, Option<Lock>, Notes), Failure> {
-    if args.ephemeral {
+pub(crate) type Notes = Vec<(&'static str, String, String)>;
+pub(crate) fn identity(
+    file: Option<&Path>,
+    ephemeral: bool,
+) -> Result<(Keypair, Option<Lock>, Notes), Failure> {
+    if ephemeral {
         return Ok((Keypair::generate_ed25519(), None, Vec::new()));
     }
     let mut notes = Vec::new();
-    let mut check = |path: &std::path::Path| {
+    let mut check = |path: &Path| {
         if identity_file::is_exposed(path) {
             let hint = format!("chmod 600 {}", identity_file::quoted(path));
             notes.push(("identity.exposed", exposed(path), hint));
         }
     };
-    if let Some(path) = &args.identity.identity {
+    if let Some(path) = file {
         let keypair = identity_file::load(path, Accept::Any)?;
         check(path);
         return Ok((keypair, None, notes));
@@ -192,7 +196,7 @@ fn talk(args: &Chat, output: Output, mdns: bool) -> Result<(mpsc::Receiver<Input
 }
 
 /// Signals that ask to leave, one by one.
-fn stop() -> Result<mpsc::Receiver<()>, Failure> {
+pub(crate) fn stop() -> Result<mpsc::Receiver<()>, Failure> {
     let (sender, receiver) = mpsc::channel(2);
     #[cfg(unix)]
     {
@@ -530,6 +534,9 @@ const HELP: &str = "  what you type is sent to everybody in the room; Ctrl-C or 
 #[cfg_attr(not(test), allow(dead_code, reason = "read by the test"))]
 const BOUNDS: &[Bound] = &[
     REFUSED,
+    crate::forward::CONNECTIONS,
+    crate::pipe::AHEAD,
+    crate::tunnel::ENDED,
     room::DISCOVERED,
     room::LINE,
     room::OTHER_TOPICS,
@@ -558,7 +565,7 @@ fn thousands(n: usize) -> String {
 }
 
 /// What to do about an address that cannot be listened on.
-fn why_not(error: &io::Error) -> &'static str {
+pub(crate) fn why_not(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process uses the port: take another, or 0 for any",
         io::ErrorKind::AddrNotAvailable => {
@@ -567,7 +574,7 @@ fn why_not(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "ports under 1024 are not for everybody: take another, or 0 for any"
         }
-        _ => "the chat goes on with what works",
+        _ => "listen on another address",
     }
 }
 

@@ -5,6 +5,9 @@
 //! | `args` | the command line |
 //! | `chat` | `peerage chat`: rooms on the network |
 //! | `ping` | `peerage ping` |
+//! | `tunnel` | what `pipe` and `forward` share: a peer that opens and accepts streams |
+//! | `pipe` | `peerage pipe …`: stdin and stdout of two machines |
+//! | `forward` | `peerage forward …`: TCP ports of other machines |
 //! | `sim` | `peerage sim …`: networks of thousands of peers, simulated |
 //! | `key` | `peerage id`, `peerage key …` |
 //! | `addr` | `peerage addr …` |
@@ -18,12 +21,15 @@ mod addr;
 mod args;
 mod chat;
 mod failure;
+mod forward;
 mod identity_file;
 mod key;
 mod output;
 mod ping;
+mod pipe;
 mod sanitize;
 mod sim;
+mod tunnel;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Command::Chat(args) => chat::chat(args, output),
         Command::Id(args) => done(key::id(&args.identity, &output)),
         Command::Ping(args) => ping::ping(args, output),
+        Command::Pipe(command) => pipe::pipe(command, output),
+        Command::Forward(command) => forward::forward(command, output),
         Command::Sim(command) => sim::sim(command, events, output),
         Command::Key(command) => done(key::key(command, &output)),
         Command::Addr(command) => done(addr::addr(command, &output)),

@@ -106,7 +106,7 @@ fn lost(output: Output, peer: PeerId, seq: u64, failure: &ping::Failure) -> Stri
 }
 
 /// What there is to say about a dial that failed, with every address that was tried.
-fn unreachable(address: &Multiaddr, error: &DialError) -> Failure {
+pub(crate) fn unreachable(address: &Multiaddr, error: &DialError) -> Failure {
     if let DialError::WrongPeerId { obtained, .. } = error {
         return Failure::new(error.code(), wrong_peer(address.peer_id(), *obtained, address))
             .hint(error.hint())

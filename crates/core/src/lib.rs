@@ -51,7 +51,7 @@ pub use runtime::{Interface, Multicast, Runtime, Timer};
 pub use scope::{Limits, Permit, Refused, Resource, Scope};
 pub use security::{Handshake, Records, Secured, Security, SecurityError};
 pub use socket::{PortUse, Role, Socket};
-pub use stream::{Application, Stream, StreamHalf};
+pub use stream::{Application, Stream, StreamFailure, StreamHalf};
 pub use streams::{Key, Muxer, Native, Session, Streams, StreamsEvent};
 pub use table::{Folding, Table};
 pub use time::Instant;

@@ -1,12 +1,25 @@
 //! A stream in an application's hands: bytes without a codec.
-use crate::{Bound, Code, FrameWriter};
-use bytes::{Buf, Bytes, BytesMut};
+mod failure;
+mod half;
+mod pipe;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    failure::StreamFailure,
+    half::{Application, StreamHalf},
+};
+
+use self::pipe::{Pipe, lock};
+use crate::{Bound, Code};
+use bytes::Bytes;
 use std::{
-    collections::VecDeque,
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 /// What an application may write ahead of its connection: what fills four records of TLS, each with one frame of yamux,
@@ -18,54 +31,19 @@ pub(crate) const PIPE: Bound = Bound {
     policy: "wait: the writer is not ready",
 };
 
-/// A detached stream: `futures` and `tokio` `AsyncRead + AsyncWrite`, and [`Bytes`] without copying.
+/// A raw stream: `AsyncRead + AsyncWrite` of both `futures` and `tokio`, and [`Bytes`] given and taken without copying.
 ///
-/// Dropped before it was closed, it resets the stream.
+/// | | |
+/// |---|---|
+/// | `flush` | the connection has taken what was written |
+/// | `close`, `shutdown` | our half has ended, and all of it has reached the peer's muxer; reading goes on |
+/// | [`finish`](Self::finish) | our half ends behind what was written, and nobody waits for it |
+/// | [`reset`](Self::reset) | both halves are given up, with a code |
+/// | dropped | what was finished still arrives; a stream that was not is reset, unless it was read to its end and nothing written |
+///
+/// Errors have a [`StreamFailure`] inside. As long as it is there, its connection is kept alive.
 pub struct Stream {
     pipe: Arc<Mutex<Pipe>>,
-}
-
-/// The connection's end of a [`Stream`].
-pub struct StreamHalf {
-    pipe: Arc<Mutex<Pipe>>,
-}
-
-#[derive(Default)]
-struct Pipe {
-    inbound: VecDeque<Bytes>,
-    /// Read by the application since the connection last asked.
-    consumed: usize,
-    /// The peer sends no more, or gave the stream up.
-    inbound_end: Option<Result<(), Code>>,
-    outbound: BytesMut,
-    /// The peer reads no more.
-    stopped: Option<Code>,
-    closed: bool,
-    dropped: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-    connection: Option<Waker>,
-}
-
-impl Pipe {
-    /// It stays registered: the connection asks for what changed, once, whenever it is woken.
-    fn wake_connection(&self) {
-        if let Some(waker) = &self.connection {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
-    pipe.lock().unwrap_or_else(PoisonError::into_inner)
-}
-fn wake(waker: &mut Option<Waker>) {
-    if let Some(waker) = waker.take() {
-        waker.wake();
-    }
-}
-fn reset_error(code: Code) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, format!("the peer gave the stream up: {code}"))
 }
 
 impl Stream {
@@ -75,85 +53,59 @@ impl Stream {
         (Self { pipe: pipe.clone() }, StreamHalf { pipe })
     }
 
-    /// The next bytes as they were received; `None` at the end.
+    /// The next bytes as they were received, without copying; `None` at the end.
+    ///
+    /// # Errors
+    /// If the stream is over before its time.
+    pub async fn next_bytes(&mut self) -> io::Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_next_bytes(cx)).await
+    }
+    /// As [`next_bytes`](Self::next_bytes).
     pub fn poll_next_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        self.poll_part(cx, usize::MAX)
+        lock(&self.pipe).poll_piece(cx)
     }
 
-    /// At most `room` bytes of them. The connection may ask what was read at any moment, so it is counted once.
-    fn poll_part(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Option<Bytes>>> {
-        let mut pipe = lock(&self.pipe);
-        if let Some(mut bytes) = pipe.inbound.pop_front() {
-            if bytes.len() > room {
-                let rest = bytes.split_off(room);
-                pipe.inbound.push_front(rest);
-            }
-            pipe.consumed += bytes.len();
-            pipe.wake_connection();
-            return Poll::Ready(Ok(Some(bytes)));
+    /// Everything that is still to come, behind what is in `into`; returns how much that was.
+    ///
+    /// Each byte is copied once. What `futures` and `tokio` offer under this name is given a slice to fill, and that of `futures`
+    /// clears the whole room behind it each time some bytes have come.
+    ///
+    /// # Errors
+    /// If the stream is over before its time; what has come until then is in `into`.
+    pub async fn read_to_end(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let before = into.len();
+        while let Some(piece) = self.next_bytes().await? {
+            into.extend_from_slice(&piece);
         }
-        match pipe.inbound_end {
-            Some(Ok(())) => Poll::Ready(Ok(None)),
-            Some(Err(code)) => Poll::Ready(Err(reset_error(code))),
-            None => {
-                pipe.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        Ok(into.len().saturating_sub(before))
     }
 
-    fn poll_take(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Bytes>> {
-        self.poll_part(cx, room).map_ok(Option::unwrap_or_default)
+    /// Writes all of it, without copying it: until it is sent, its memory is in use.
+    ///
+    /// # Errors
+    /// If nothing more can be sent.
+    pub async fn send_bytes(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        poll_fn(|cx| self.poll_send_bytes(cx, &mut bytes)).await
+    }
+    /// As [`send_bytes`](Self::send_bytes): takes what there is room for off the front of `bytes`.
+    pub fn poll_send_bytes(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
+        lock(&self.pipe).poll_give(cx, bytes)
     }
 
-    fn poll_put(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        let mut pipe = lock(&self.pipe);
-        if let Some(code) = pipe.stopped {
-            return Poll::Ready(Err(reset_error(code)));
-        }
-        if pipe.closed {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        let room = PIPE.get().saturating_sub(pipe.outbound.len());
-        if room == 0 {
-            pipe.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let part = from.get(..room).unwrap_or(from);
-        pipe.outbound.extend_from_slice(part);
-        pipe.wake_connection();
-        Poll::Ready(Ok(part.len()))
+    /// Writes no more. What was written still goes out, also when the stream is dropped now; reading goes on.
+    ///
+    /// Nothing tells whether it has arrived: `close` does, for a round trip.
+    pub fn finish(&mut self) {
+        lock(&self.pipe).finish();
     }
-
-    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut pipe = lock(&self.pipe);
-        if let Some(code) = pipe.stopped.filter(|_| !pipe.outbound.is_empty()) {
-            return Poll::Ready(Err(reset_error(code)));
-        }
-        if pipe.outbound.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        pipe.writer = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        {
-            let mut pipe = lock(&self.pipe);
-            if !pipe.closed {
-                pipe.closed = true;
-                pipe.wake_connection();
-            }
-        }
-        self.poll_taken(cx)
+    /// Gives the stream up in both directions: the peer's reader hears this code, and its writer no later than with its next write.
+    pub fn reset(&mut self, code: Code) {
+        lock(&self.pipe).reset(code);
     }
 }
 impl Drop for Stream {
     fn drop(&mut self) {
-        let mut pipe = lock(&self.pipe);
-        pipe.dropped = true;
-        pipe.inbound.clear();
-        pipe.wake_connection();
+        lock(&self.pipe).drop_application();
     }
 }
 impl fmt::Debug for Stream {
@@ -162,185 +114,47 @@ impl fmt::Debug for Stream {
     }
 }
 
-impl StreamHalf {
-    /// Wake this when the application reads, writes, closes or drops.
-    pub fn on_application(&mut self, waker: &Waker) {
-        lock(&self.pipe).connection = Some(waker.clone());
-    }
-    /// Received bytes; bounded by the stream's window, because they count as consumed only once they are read.
-    pub fn push(&mut self, bytes: Bytes) {
-        let mut pipe = lock(&self.pipe);
-        if pipe.dropped {
-            return;
-        }
-        pipe.inbound.push_back(bytes);
-        wake(&mut pipe.reader);
-    }
-    /// The peer sends no more, or gave the stream up.
-    pub fn end(&mut self, how: Result<(), Code>) {
-        let mut pipe = lock(&self.pipe);
-        pipe.inbound_end.get_or_insert(how);
-        if let Err(code) = how {
-            pipe.stopped.get_or_insert(code);
-            wake(&mut pipe.writer);
-        }
-        wake(&mut pipe.reader);
-    }
-    /// The peer reads no more.
-    pub fn stopped(&mut self, code: Code) {
-        let mut pipe = lock(&self.pipe);
-        pipe.stopped = Some(code);
-        pipe.outbound.clear();
-        wake(&mut pipe.writer);
-    }
-    /// How much was read since this was last asked.
-    pub fn take_consumed(&mut self) -> usize {
-        std::mem::take(&mut lock(&self.pipe).consumed)
-    }
-    /// Moves what the application wrote behind `to`.
-    pub fn take_written(&mut self, to: &mut FrameWriter) {
-        let mut pipe = lock(&self.pipe);
-        if pipe.outbound.has_remaining() {
-            to.put_bytes(pipe.outbound.split().freeze());
-            wake(&mut pipe.writer);
-        }
-    }
-    /// What the application has done with its end.
-    pub fn application(&self) -> Application {
-        let pipe = lock(&self.pipe);
-        match (pipe.closed, pipe.dropped) {
-            (closed, false) => Application::Holds { closed },
-            (closed, true) => Application::Dropped { closed },
-        }
-    }
-}
-impl Drop for StreamHalf {
-    fn drop(&mut self) {
-        self.end(Err(Code::NONE));
-    }
-}
-impl fmt::Debug for StreamHalf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StreamHalf")
-    }
-}
-
-/// What an application has done with its [`Stream`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Application {
-    /// It still has it. `closed`: it writes no more.
-    Holds {
-        /// It writes no more.
-        closed: bool,
-    },
-    /// It has dropped it. `closed`: after closing it properly.
-    Dropped {
-        /// It had closed it.
-        closed: bool,
-    },
-}
-
 impl futures::AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let bytes = std::task::ready!(self.poll_take(cx, buf.len()))?;
-        if let Some(head) = buf.get_mut(..bytes.len()) {
-            head.copy_from_slice(&bytes);
-        }
-        Poll::Ready(Ok(bytes.len()))
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut at = 0;
+        let room = buf.len();
+        lock(&self.pipe).poll_fill(cx, room, |part| {
+            if let Some(to) = buf.get_mut(at..).and_then(|rest| rest.get_mut(..part.len())) {
+                to.copy_from_slice(part);
+                at += part.len();
+            }
+        })
     }
 }
 impl futures::AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_put(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.pipe).poll_put(cx, buf)
     }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_taken(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.pipe).poll_taken(cx)
     }
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_end(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.pipe).poll_delivered(cx)
     }
 }
 impl tokio::io::AsyncRead for Stream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let bytes = std::task::ready!(self.poll_take(cx, buf.remaining()))?;
-        buf.put_slice(&bytes);
-        Poll::Ready(Ok(()))
+        let room = buf.remaining();
+        lock(&self.pipe).poll_fill(cx, room, |part| buf.put_slice(part)).map_ok(|_| ())
     }
 }
 impl tokio::io::AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_put(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.pipe).poll_put(cx, buf)
     }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_taken(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.pipe).poll_taken(cx)
     }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_end(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
-
-    #[test]
-    fn bytes_cross_in_both_directions_and_the_end_is_seen() {
-        let (mut stream, mut half) = Stream::pair();
-        half.push(Bytes::from_static(b"hello"));
-        half.end(Ok(()));
-        let mut buf = [0; 3];
-        assert_eq!(stream.read(&mut buf).now_or_never().unwrap().unwrap(), 3);
-        assert_eq!(half.take_consumed(), 3, "the rest still counts against the window");
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).now_or_never().unwrap().unwrap();
-        assert_eq!(rest, b"lo");
-
-        stream.write_all(b"bye").now_or_never().unwrap().unwrap();
-        assert!(stream.close().now_or_never().is_none(), "not before the connection took it");
-        let mut to = FrameWriter::default();
-        half.take_written(&mut to);
-        assert_eq!(to.chunk(), b"bye");
-        assert!(stream.close().now_or_never().unwrap().is_ok());
-        assert_eq!(half.application(), Application::Holds { closed: true });
-    }
-
-    #[test]
-    fn a_writer_waits_for_its_connection() {
-        let (mut stream, mut half) = Stream::pair();
-        let much = vec![1; PIPE.get() + 1];
-        assert!(stream.write_all(&much).now_or_never().is_none());
-        half.stopped(Code::RESOURCE_LIMIT);
-        let error = stream.write_all(&much).now_or_never().unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "the peer gave the stream up: resource limit");
-    }
-
-    #[test]
-    fn what_is_read_in_parts_is_counted_once_whoever_asks_meanwhile() {
-        const ALL: usize = 1 << 20;
-        let (mut stream, mut half) = Stream::pair();
-        let counted = std::thread::scope(|threads| {
-            let reader = threads.spawn(move || {
-                let (mut buf, mut read) = ([0; 7], 0);
-                while read < ALL {
-                    read += stream.read(&mut buf).now_or_never().map_or(0, Result::unwrap);
-                }
-            });
-            let mut counted = 0;
-            for _ in 0..ALL >> 10 {
-                half.push(Bytes::from(vec![1; 1 << 10]));
-                counted += half.take_consumed();
-            }
-            while counted < ALL && !reader.is_finished() {
-                counted += half.take_consumed();
-            }
-            reader.join().unwrap();
-            counted + half.take_consumed()
-        });
-        assert_eq!(counted, ALL);
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.pipe).poll_delivered(cx)
     }
 }

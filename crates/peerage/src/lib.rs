@@ -48,6 +48,9 @@ pub use peerage_mdns as mdns;
 #[cfg(feature = "noise")]
 #[doc(inline)]
 pub use peerage_noise as noise;
+#[cfg(feature = "perf")]
+#[doc(inline)]
+pub use peerage_perf as perf;
 #[cfg(feature = "ping")]
 #[doc(inline)]
 pub use peerage_ping as ping;
@@ -60,6 +63,9 @@ pub use peerage_request_response as request_response;
 #[cfg(feature = "tokio")]
 #[doc(inline)]
 pub use peerage_runtime as runtime;
+#[cfg(feature = "stream")]
+#[doc(inline)]
+pub use peerage_stream as stream;
 #[cfg(feature = "tcp")]
 #[doc(inline)]
 pub use peerage_tcp as tcp;

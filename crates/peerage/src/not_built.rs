@@ -2,7 +2,7 @@
 macro_rules! not_built {
     ($($feature:literal)*) => { $(
         #[cfg(feature = $feature)]
-        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub, mdns, request-response, cbor and json"));
+        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub, mdns, request-response, cbor, json, stream and perf"));
     )* };
 }
 not_built! {

@@ -6,17 +6,19 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 14] = [
+    let crates: [&[Bound]; 16] = [
         peerage::peer::BOUNDS,
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
         peerage_mdns::BOUNDS,
         peerage_noise::BOUNDS,
+        peerage_perf::BOUNDS,
         peerage_ping::BOUNDS,
         peerage_quic::BOUNDS,
         peerage_request_response::BOUNDS,
         peerage_runtime::BOUNDS,
+        peerage_stream::BOUNDS,
         peerage_swarm::BOUNDS,
         peerage_tcp::BOUNDS,
         peerage_tls::BOUNDS,

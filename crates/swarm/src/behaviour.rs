@@ -5,7 +5,7 @@ use crate::{
 use bytes::Bytes;
 use peerage_core::{
     Code, ConnectedPoint, ConnectionId, Instant, Interface, InvalidMessage, ListenerId, Multiaddr, PeerId,
-    Seed, Stream, StreamProtocol,
+    Seed, Stream, StreamFailure, StreamProtocol,
 };
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -216,6 +216,19 @@ pub enum StreamError {
     /// The connection broke.
     #[error("the connection was lost")]
     ConnectionLost,
+}
+/// As whoever holds the stream hears it.
+impl From<StreamError> for StreamFailure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Unsupported => Self::Unsupported,
+            StreamError::TimedOut => Self::TimedOut,
+            StreamError::Reset(code) => Self::Reset(code),
+            StreamError::Cancelled(code) => Self::Cancelled(code),
+            StreamError::Invalid(_) => Self::Cancelled(Code::PROTOCOL_VIOLATION),
+            StreamError::NotConnected | StreamError::ConnectionLost => Self::ConnectionLost,
+        }
+    }
 }
 
 /// What comes in from an attached source.

@@ -62,7 +62,8 @@ pub use outbox::{
 };
 pub use peerage_core::{
     Bound, Code, ConnectedPoint, ConnectionId, FrameWriter, Instant, Interface, InvalidMessage,
-    InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamProtocol,
+    InvalidProtocol, ListenerId, Multiaddr, PeerId, RecvBuf, Rng, Seed, Stream, StreamFailure,
+    StreamProtocol,
 };
 pub use peerage_swarm_derive::NetworkBehaviour;
 pub use protocol::{Answer, Asked, AtMaxInbound, Protocol, Variant};

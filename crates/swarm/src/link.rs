@@ -417,9 +417,11 @@ impl Link {
                 {
                     for (id, receipt) in receipts {
                         let Some(key) = self.keys.get(&id).copied() else { continue };
-                        messages.tell(id, LinkEvent::Confirmed(receipt));
+                        if receipt != Receipt::END {
+                            messages.tell(id, LinkEvent::Confirmed(receipt));
+                        }
                         if let Some(stream) = self.streams.get_mut(&key) {
-                            stream.unconfirmed = stream.unconfirmed.saturating_sub(1);
+                            stream.on_confirmed(receipt);
                             self.mark(key);
                         }
                     }

@@ -71,6 +71,10 @@ impl StreamId {
 /// A message whose arrival is reported as [`StreamEvent::Confirmed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Receipt(u64);
+impl Receipt {
+    /// Of the end of a raw stream whose application waits for it.
+    pub(crate) const END: Self = Self(u64::MAX);
+}
 
 /// Whom a stream is opened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

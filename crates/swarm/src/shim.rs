@@ -38,12 +38,21 @@ impl<M> Default for Protocols<M> {
     }
 }
 impl<M: 'static> Protocols<M> {
-    /// The same table with one more. A name that was served before by the same behaviour keeps its slot's place.
+    /// The same table with one more. A name that was served before by the same behaviour keeps its slot: one that is served
+    /// and withdrawn again and again takes up one place.
     pub(crate) fn with(&self, protocol: Protocol<M>) -> Self {
         let mut all = self.all.clone();
         let snapshot = RwLock::new(protocol.answer.as_ref().map(|(first, _)| first.clone()));
         let accepting = AtomicBool::new(protocol.accepts);
-        all.push(Arc::new(Served { protocol, accepting, snapshot }));
+        let before = all.iter().position(|served| {
+            let old = &served.protocol;
+            old.route == protocol.route && old.name == protocol.name && old.accepts == protocol.accepts
+        });
+        let served = Arc::new(Served { protocol, accepting, snapshot });
+        match before.and_then(|at| all.get_mut(at)) {
+            Some(place) => *place = served,
+            None => all.push(served),
+        }
         Self { all }
     }
     pub(crate) fn get(&self, slot: Slot) -> Option<&Arc<Served<M>>> {
@@ -364,5 +373,24 @@ impl<M: Send + 'static> Messages for Shim<M> {
     }
     fn tell(&mut self, id: StreamId, event: LinkEvent) {
         self.to_core.push_back(ToCore::Stream(id, event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_that_is_served_again_and_again_takes_up_one_slot() {
+        let name = |name| StreamProtocol::new(name);
+        let mut all = Protocols::<()>::default().with(Protocol::raw(name("/first")));
+        for times in 1..70_000_u32 {
+            all = all.with(Protocol::raw(name("/second")).max_inbound(times as u16, AtMaxInbound::Wait));
+            let slot = all.accepting("/second").unwrap();
+            assert_eq!((slot, all.all.len()), (Slot(1), 2));
+            assert_eq!(all.get(slot).unwrap().protocol.max_inbound, times as u16);
+            all.unserve(slot);
+            assert_eq!(all.accepted(), [name("/first")]);
+        }
     }
 }

@@ -108,7 +108,7 @@ async fn a_raw_stream_that_was_closed_and_dropped_at_once_ends_well() {
     let mut ours = b.behaviour_mut().raw.pop().unwrap();
     within(&mut [&mut b], async {
         ours.write_all(b"fire and forget").await.unwrap();
-        ours.close().await.unwrap();
+        ours.finish();
         drop(ours);
         // Only now the peer confirms the name.
         let (mut came, mut id) = (Vec::new(), 0);

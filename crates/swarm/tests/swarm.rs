@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use futures::{AsyncWriteExt, StreamExt};
 use peerage_swarm::{
     Code, Config, ConnectionError, ConnectionLimits, DialError, DialOpts, PeerCondition, PeerId, StreamError,
     SwarmEvent,

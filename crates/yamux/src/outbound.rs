@@ -58,17 +58,18 @@ impl Session {
     }
 
     fn write_control(&mut self, record: &mut Record<'_>) {
-        while let Some((id, code)) = self.resets.front().copied() {
-            if !record.frame(Header::reset(id, code)) {
-                return;
-            }
-            self.resets.pop_front();
-        }
+        // What a ping asks about came before the streams of it were given up: that is heard first.
         while let Some(value) = self.answers.front().copied() {
             if !record.frame(Header::ping(Flags::ACK, value)) {
                 return;
             }
             self.answers.pop_front();
+        }
+        while let Some((id, code)) = self.resets.front().copied() {
+            if !record.frame(Header::reset(id, code)) {
+                return;
+            }
+            self.resets.pop_front();
         }
         while record.room().is_some()
             && let Some(id) = self.due.pop_first()
@@ -144,6 +145,7 @@ impl Session {
                     return;
                 }
                 stream.writing = Writing::Finished;
+                self.pings.passed(std::mem::take(&mut stream.before_ping));
             }
             self.staging.sent(id, 0, 0);
             self.staging.retire(id);
@@ -162,14 +164,17 @@ impl Session {
         }
     }
 
-    /// Everything staged goes before the ping that confirms it.
+    /// Everything staged goes before the ping that confirms it, and so do the ends of streams: each counts as a byte.
     pub(crate) fn begin_batch(&mut self) {
+        let mut before = 0;
         for id in self.staging.ready() {
             if let Some(stream) = self.streams.get_mut(&id) {
-                stream.before_ping = stream.staged.len();
+                let end = usize::from(stream.writing == Writing::Finishing);
+                stream.before_ping = stream.staged.len() + end;
+                before += stream.before_ping;
             }
         }
-        self.pings.begin(self.staging.total());
+        self.pings.begin(before);
     }
 
     fn write_go_away(&mut self, record: &mut Record<'_>) {

@@ -362,6 +362,7 @@ impl Streams for Session {
         let Some((id, stream)) = self.live(on) else { return };
         if stream.writing == Writing::Open {
             stream.writing = Writing::Finishing;
+            self.pings.written(); // A confirmation from now on covers the end too.
             let Some(stream) = self.streams.get_mut(&id) else { return };
             self.staging.forget(id, stream);
             self.staging.finish(id);

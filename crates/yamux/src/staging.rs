@@ -75,9 +75,6 @@ impl Staging {
             arena: BytesMut::new(),
         }
     }
-    pub(crate) fn total(&self) -> usize {
-        self.total
-    }
     /// Nothing is to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.ready.is_empty()

@@ -39,7 +39,7 @@ pub(crate) struct Stream {
     pub(crate) credit: SendWindow,
     pub(crate) writing: Writing,
     pub(crate) staged: Parts,
-    /// How many of the staged bytes go before the next confirming ping.
+    /// How many of the staged bytes, and the end as one more, go before the next confirming ping.
     pub(crate) before_ping: usize,
     pub(crate) wants: Wants,
 

@@ -2,7 +2,11 @@
 //!
 //!     rust-peer floodsub|gossipsub TOPIC [--listen ADDR]... [--dial ADDR]... [--mdns] [--security noise|tls]
 //!
+//! and, for raw streams and perf, what `streams.rs` says.
+//!
 //! Lines from stdin are published; every event is one JSON object per line on stdout; it ends at the end of input.
+mod streams;
+
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, SwarmBuilder, Transport as _,
@@ -60,6 +64,10 @@ fn say(what: Value) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some("pipe" | "perf") = words.first().map(String::as_str) {
+        return streams::run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
     let args = args()?;
     let security = args.security.clone();
     let mut swarm = SwarmBuilder::with_new_identity()

@@ -59,6 +59,110 @@ impl Drop for Home {
     }
 }
 
+/// A `pipe` or a `forward` under way: data on stdin and stdout, JSON lines on stderr. Killed when it is dropped.
+pub(crate) struct Tunnel {
+    child: Child,
+    pub(crate) input: Option<ChildStdin>,
+    pub(crate) output: Option<std::process::ChildStdout>,
+    told: Receiver<Value>,
+    seen: Vec<Value>,
+}
+impl Tunnel {
+    pub(crate) fn start(home: &Home, args: &[&str]) -> Self {
+        let mut command = home.command(&[args, &["--json"]].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, told) = sync_channel(10_000);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.unwrap();
+                let event = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { input: child.stdin.take(), output: child.stdout.take(), child, told, seen: Vec::new() }
+    }
+    /// The first line of this event, also one that came before.
+    pub(crate) fn wait(&mut self, name: &str) -> Value {
+        self.wait_for(|line| line["event"] == name)
+    }
+    /// What it failed with.
+    pub(crate) fn failure(&mut self) -> Value {
+        self.wait_for(|line| line.get("error").is_some())["error"].clone()
+    }
+    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.seen.iter().position(&fits) {
+            return self.seen.remove(at);
+        }
+        loop {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(line) if fits(&line) => return line,
+                Ok(line) => self.seen.push(line),
+                Err(error) => panic!("{error}; seen: {:#?}", self.seen),
+            }
+        }
+    }
+    /// Where it listens, with its id.
+    pub(crate) fn address(&mut self) -> String {
+        self.wait("listening")["addr"].as_str().unwrap().to_owned()
+    }
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.input.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+    pub(crate) fn end_input(&mut self) {
+        self.input = None;
+    }
+    /// So many bytes of its output.
+    pub(crate) fn hear(&mut self, bytes: usize) -> Vec<u8> {
+        let mut all = vec![0; bytes];
+        self.output.as_mut().unwrap().read_exact(&mut all).unwrap();
+        all
+    }
+    /// Its output to the end.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        self.output.as_mut().unwrap().read_to_end(&mut all).unwrap();
+        all
+    }
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        ended(&mut self.child)
+    }
+}
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ended(child: &mut Child) -> Option<i32> {
+    for _ in 0..PATIENCE.as_millis() / 10 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it does not end")
+}
+
+/// Bytes that are nowhere the same.
+pub(crate) fn noise(seed: u64) -> impl Iterator<Item = [u8; 8]> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -137,13 +241,7 @@ impl Chat {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
     pub(crate) fn ended(&mut self) -> Option<i32> {
-        for _ in 0..PATIENCE.as_millis() / 10 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("it does not end")
+        ended(&mut self.child)
     }
 }
 impl Drop for Chat {

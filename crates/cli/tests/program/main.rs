@@ -3,5 +3,7 @@
 
 mod chat;
 mod commands;
+mod forward;
 mod kit;
+mod pipe;
 mod sim;

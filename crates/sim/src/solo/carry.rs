@@ -5,7 +5,7 @@ use super::{
     outside::SentDatagram,
 };
 use peerage_core::{
-    Code, ConnectedPoint, ConnectionId, FrameWriter, Multiaddr, PeerId, Stream, StreamProtocol,
+    Code, ConnectedPoint, ConnectionId, FrameWriter, Multiaddr, PeerId, Stream, StreamFailure, StreamProtocol,
 };
 use peerage_swarm::{
     Command, ConnectionError, DialError, DialId, DialOpts, Direction, FromSwarm, JobId, NetworkBehaviour,
@@ -402,7 +402,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
         flow.queued = 0;
         flow.unconfirmed.clear();
         if let Some(half) = &mut flow.half {
-            half.end(how.map_err(|_| Code::NONE));
+            half.end(how.map_err(StreamFailure::from));
         }
         // After what came in before it; what we gave up has been forgotten.
         self.incoming.push_back(Delivery::Stream(id, StreamEvent::Closed(how)));

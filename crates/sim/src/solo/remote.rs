@@ -218,7 +218,11 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Solo<B> {
     }
     /// The peer's muxer has everything written so far: receipts are confirmed.
     pub fn peer_confirms(&mut self, id: StreamId) {
-        let receipts = std::mem::take(&mut self.stream(id).unconfirmed);
+        let flow = self.stream(id);
+        let receipts = std::mem::take(&mut flow.unconfirmed);
+        if let Some(half) = &mut flow.half {
+            half.delivered();
+        }
         let confirmed = receipts.into_iter().map(|r| Delivery::Stream(id, StreamEvent::Confirmed(r)));
         self.incoming.extend(confirmed);
         self.settle();

@@ -169,19 +169,21 @@ impl<B: NetworkBehaviour> Core<B> {
             }
             _ => DialError::Transport(dial.errors),
         });
-        let still_dialing = self.dials.values().any(|(other, _)| other.peer == dial.peer);
-        if let Some(peer) = dial.peer.filter(|_| !still_dialing) {
+        let peer = dial.peer;
+        self.deliveries.push_back(Delivery::DialFailed {
+            connection: id,
+            dial: dial.by,
+            peer,
+            error,
+            told: true,
+        });
+        // Behind the reason.
+        let still_dialing = self.dials.values().any(|(other, _)| other.peer == peer);
+        if let Some(peer) = peer.filter(|_| !still_dialing) {
             for stream in self.wanted.remove(&peer).unwrap_or_default() {
                 self.fail_stream(stream, StreamError::NotConnected);
             }
         }
-        self.deliveries.push_back(Delivery::DialFailed {
-            connection: id,
-            dial: dial.by,
-            peer: dial.peer,
-            error,
-            told: true,
-        });
     }
 
     pub(super) fn cancel_dial(&mut self, by: DialId) {

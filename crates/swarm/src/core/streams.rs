@@ -71,7 +71,6 @@ impl<B: NetworkBehaviour> Core<B> {
                 let opts = DialOpts::peer_id(peer).condition(PeerCondition::Always).build();
                 if !dialing && let Err((connection, error)) = self.dial(&opts, None, self.now) {
                     self.wanted.remove(&peer);
-                    self.fail_stream(id, StreamError::NotConnected);
                     let told = false;
                     self.deliveries.push_back(Delivery::DialFailed {
                         connection,
@@ -80,6 +79,7 @@ impl<B: NetworkBehaviour> Core<B> {
                         error,
                         told,
                     });
+                    self.fail_stream(id, StreamError::NotConnected); // Behind the reason.
                 }
             }
             (None, _) => self.fail_open(id, to.peer(), name),

@@ -7,7 +7,7 @@ use crate::{
 use bytes::{Buf, Bytes, BytesMut};
 use peerage_core::{
     Application, Code, FrameWriter, InvalidMessage, Key, Permit, RecvBuf, Resource, ShortQueue, Stream,
-    StreamHalf, StreamProtocol, Streams, Touched,
+    StreamFailure, StreamHalf, StreamProtocol, Streams, Touched,
     multistream::{Dialing, Listening},
 };
 
@@ -49,8 +49,10 @@ pub(super) struct LinkStream {
     /// Counted bytes that are written and were not reported.
     unreported: usize,
     report_at: usize,
-    pub(super) unconfirmed: usize,
+    unconfirmed: usize,
     finish: Finish,
+    /// A round trip is asked for that shows the end to have arrived.
+    end_tracked: bool,
     /// Our reply to the offer waits for the behaviour's first word, so that both cost one write.
     reply_waits: bool,
     /// Where it ends in `encoded`.
@@ -137,6 +139,7 @@ impl LinkStream {
             report_at: usize::MAX,
             unconfirmed: 0,
             finish: Finish::No,
+            end_tracked: false,
             reply_waits: false,
             reply_end: 0,
             pipe: None,
@@ -184,7 +187,18 @@ impl LinkStream {
         matches!(self.phase, Phase::Dialing { .. } | Phase::Listening { .. })
     }
     pub(super) fn is_flushed(&self, messages: &dyn Messages) -> bool {
-        self.send.is_empty() && self.unconfirmed == 0 && !self.id.is_some_and(|id| messages.waiting(id))
+        let taken = self.pipe.as_ref().is_none_or(StreamHalf::is_taken);
+        let waiting = self.id.is_some_and(|id| messages.waiting(id));
+        self.send.is_empty() && taken && self.unconfirmed == 0 && !waiting
+    }
+    /// A receipt was settled.
+    pub(super) fn on_confirmed(&mut self, receipt: Receipt) {
+        self.unconfirmed = self.unconfirmed.saturating_sub(1);
+        if receipt == Receipt::END
+            && let Some(pipe) = &mut self.pipe
+        {
+            pipe.delivered();
+        }
     }
     pub(super) fn finish(&mut self) {
         if self.finish == Finish::No {
@@ -232,11 +246,7 @@ impl LinkStream {
     /// The last words to whoever holds the stream.
     pub(super) fn release(&mut self, end: &End, streams: &mut dyn Streams) {
         if let Some(mut pipe) = self.pipe.take() {
-            pipe.end(match end {
-                End::Well => Ok(()),
-                End::Reset(code) | End::Cancelled(code) => Err(*code),
-                _ => Err(Code::NEGOTIATION_FAILED),
-            });
+            pipe.end(end.result().map_err(StreamFailure::from));
         }
         streams.consumed(self.key, std::mem::take(&mut self.owed));
     }
@@ -409,7 +419,7 @@ impl LinkStream {
         }
         self.write(streams);
         self.report(messages, confirm);
-        self.end_if_done(streams, messages)
+        self.end_if_done(streams, messages, confirm)
     }
 
     fn read(
@@ -582,25 +592,42 @@ impl LinkStream {
         }
     }
 
-    fn end_if_done(&mut self, streams: &mut dyn Streams, messages: &dyn Messages) -> Option<End> {
+    fn end_if_done(
+        &mut self,
+        streams: &mut dyn Streams,
+        messages: &dyn Messages,
+        confirm: &mut Vec<(StreamId, Receipt)>,
+    ) -> Option<End> {
         let waiting = self.id.is_some_and(|id| messages.waiting(id));
         if self.finish == Finish::Asked && self.send.is_empty() && !waiting && !self.is_held() {
             streams.finish(self.key);
             self.finish = Finish::Done;
         }
-        if let Some(Application::Dropped { closed }) = self.pipe.as_ref().map(StreamHalf::application) {
-            if !closed {
-                streams.reset(self.key, Code::NONE);
-                return Some(End::Cancelled(Code::NONE));
-            }
-            if !self.recv_done {
-                self.stop(Code::NONE, streams);
-            }
+        let application = self.pipe.as_ref().map(StreamHalf::application);
+        let given_up = match application {
+            Some(Application::Reset(code)) => Some(code),
+            Some(Application::Dropped { closed: false }) => Some(Code::NONE),
+            _ => None,
+        };
+        if let Some(code) = given_up {
+            streams.reset(self.key, code);
+            return Some(End::Cancelled(code));
+        }
+        if matches!(application, Some(Application::Dropped { .. })) && !self.recv_done {
+            self.stop(Code::NONE, streams);
+        }
+        if self.finish == Finish::Done
+            && !self.end_tracked
+            && let Some(id) = self.id
+            && self.pipe.as_ref().is_some_and(StreamHalf::is_awaited)
+        {
+            self.end_tracked = true;
+            self.unconfirmed += 1;
+            confirm.push((id, Receipt::END));
         }
         // A receipt that is still under way keeps a stream that ended well; so do bytes the application has not read,
         // which are charged as long as the stream is there.
-        let held = self.pipe.as_ref().map(StreamHalf::application);
-        let unread = self.owed > 0 && matches!(held, Some(Application::Holds { .. }));
+        let unread = self.owed > 0 && matches!(application, Some(Application::Holds { .. }));
         let done = self.finish == Finish::Done && self.recv_done && self.unconfirmed == 0 && !unread;
         (done && matches!(self.phase, Phase::Open)).then_some(End::Well)
     }

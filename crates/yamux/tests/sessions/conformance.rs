@@ -485,6 +485,45 @@ fn a_confirming_ping_goes_behind_what_was_written_and_no_further() {
 }
 
 #[test]
+fn a_confirming_ping_goes_behind_the_ends_of_streams() {
+    let mut solo = Solo::new(Role::Dialer);
+    let (a, b) = (solo.outbound(), solo.outbound());
+    solo.write(a, &[1; 1000]);
+    solo.session.finish(a);
+    solo.session.confirm(1);
+    solo.session.finish(b); // Later than what the ping is to confirm.
+    solo.session.confirm(2);
+    let mut order = Vec::new();
+    for frame in solo.frames() {
+        match frame.kind {
+            PING => order.push(("ping", frame.length)),
+            _ if frame.flags & FIN != 0 => order.push(("end", frame.stream)),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        order.iter().map(|(what, _)| *what).collect::<Vec<_>>(),
+        ["end", "end", "ping", "ping"],
+        "{order:?}"
+    );
+    let first = order[2].1;
+    solo.feed(&frame(PING, ACK, 0, first, b"")).unwrap();
+    assert_eq!(solo.events(), ["confirmed 1"]);
+}
+
+#[test]
+fn answers_to_pings_go_before_resets() {
+    let mut solo = Solo::new(Role::Listener);
+    solo.feed(&frame(DATA, SYN | FIN, 1, 0, b"")).unwrap();
+    solo.feed(&frame(PING, SYN, 0, 7, b"")).unwrap();
+    solo.events();
+    solo.session.reset(Key(1), Code::NONE);
+    let kinds: Vec<_> = solo.frames().iter().map(|frame| (frame.kind, frame.flags)).collect();
+    let at = |is: &dyn Fn(&(u8, u16)) -> bool| kinds.iter().position(is).unwrap();
+    assert!(at(&|one| *one == (PING, ACK)) < at(&|(_, flags)| flags & RST != 0), "{kinds:?}");
+}
+
+#[test]
 fn confirming_does_not_wait_for_a_stream_that_is_gone() {
     let mut solo = Solo::new(Role::Dialer);
     let (a, b) = (solo.outbound(), solo.outbound());
