@@ -30,7 +30,6 @@ use self::output::{Human, Voice};
 use crate::{
     args::Chat,
     failure::{Exit, Failure},
-    home::{Home, Lock},
     identity_file::{self, Accept},
     key::exposed,
     output::Output,
@@ -47,6 +46,7 @@ use peerage::{
     identify,
     identity::Keypair,
     mdns::LanEvent,
+    runtime::{Home, Lock},
     swarm::{ConnectionError, DialError, DialOpts, SwarmEvent},
 };
 use room::{Refused, Room};
@@ -142,17 +142,14 @@ pub(crate) fn identity(
         check(path);
         return Ok((keypair, None, notes));
     }
-    let home = Home::find()?;
-    let Some(lock) = home.lock()? else {
+    let Some(kept) = Home::find()?.keep()? else {
         let message = "another process uses your identity: for this run you are somebody else".to_owned();
         let hint =
             "two peers must not share a key; give each its own with PEERAGE_HOME or --identity".to_owned();
         return Ok((Keypair::generate_ed25519(), None, vec![("identity.in-use", message, hint)]));
     };
-    let path = home.identity();
-    let (keypair, _) = identity_file::load_or_create(&path)?;
-    check(&path);
-    Ok((keypair, Some(lock), notes))
+    check(&kept.path);
+    Ok((kept.keypair, Some(kept.lock), notes))
 }
 
 /// What others call us if nothing else is said.

@@ -1,95 +1,48 @@
-//! Key files: read with care, written once, never overwritten.
+//! Key files, and what the command line says about them.
 use crate::failure::{Exit, Failure};
-use peerage::identity::Keypair;
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
+pub(crate) use peerage::runtime::key_file::{Accept, is_exposed};
+use peerage::{
+    identity::Keypair,
+    runtime::{
+        HomeError,
+        key_file::{self, KeyFileError},
+    },
 };
-
-/// The largest file that is read: an RSA key of 8,192 bits has 6.3 KiB as PEM.
-const SIZE_MAX: u64 = 64 << 10;
-
-/// Which formats are read from a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accept {
-    /// libp2p's protobuf alone: what we write ourselves.
-    Protobuf,
-    /// That, and PEM PKCS#8: files that somebody gives us.
-    Any,
-}
+use std::{io, path::Path};
 
 /// Reads a key.
 pub(crate) fn load(path: &Path, accept: Accept) -> Result<Keypair, Failure> {
-    let bytes = read(path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => format!("make one: peerage key new --out {}", quoted(path)),
-            io::ErrorKind::PermissionDenied => "let this user read it, or use --ephemeral".into(),
-            _ => "use another file, or --ephemeral".into(),
-        };
-        Failure::new("identity.unreadable", format!("cannot read the identity {}: {error}", path.display()))
-            .hint(hint)
-    })?;
-    parse(&bytes, accept).map_err(|reason| {
-        let hint = match (accept, looks_like(&bytes)) {
-            (Accept::Protobuf, Some("PEM")) => {
-                format!(
-                    "say so: --identity {}; or move it away and import it: peerage key import",
-                    quoted(path)
-                )
-            }
-            (Accept::Protobuf, _) => {
-                "restore it from a copy, or move it away: a new identity is then made".into()
-            }
-            (Accept::Any, _) => "it must be libp2p's private-key protobuf, or PEM PKCS#8".into(),
-        };
-        Failure::new("identity.invalid", format!("the identity {} is not usable: {reason}", path.display()))
-            .hint(hint)
-    })
+    key_file::load(path, accept).map_err(|error| failure(&error, accept))
 }
 
 /// Reads a key that the command line asks for: if it is none, the command line is wrong.
 pub(crate) fn import(path: &Path) -> Result<Keypair, Failure> {
     let from_stdin = path == Path::new("-");
-    let bytes = if from_stdin { take(io::stdin().lock()) } else { read(path) };
+    let bytes = if from_stdin { key_file::take(io::stdin().lock()) } else { key_file::read(path) };
     let name = if from_stdin { "stdin".into() } else { path.display().to_string() };
     let bytes =
         bytes.map_err(|error| Failure::new("key.unreadable", format!("cannot read {name}: {error}")))?;
-    parse(&bytes, Accept::Any).map_err(|reason| {
+    key_file::parse(&bytes, Accept::Any).map_err(|reason| {
         Failure::usage(format!(
             "{name} is no key: {reason}; libp2p's private-key protobuf or PEM PKCS#8 would be right"
         ))
     })
 }
 
-/// Reads a key, or makes one and writes it; `true`: it is new. Two processes that do so at once end with the same key.
+/// Reads a key, or makes one and writes it; `true`: it is new.
 pub(crate) fn load_or_create(path: &Path) -> Result<(Keypair, bool), Failure> {
-    if let Ok(true) = path.try_exists() {
-        return Ok((load(path, Accept::Protobuf)?, false));
-    }
-    let keypair = Keypair::generate_ed25519();
-    match write_new(path, &protobuf(&keypair)?) {
-        Ok(()) => Ok((keypair, true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok((load(path, Accept::Protobuf)?, false))
-        }
-        Err(error) => Err(Failure::new(
-            "identity.unwritable",
-            format!("cannot write the identity {}: {error}", path.display()),
-        )
-        .hint("make room for it, set PEERAGE_HOME to another directory, or use --ephemeral")),
-    }
+    key_file::load_or_create(path).map_err(|error| failure(&error, Accept::Protobuf))
 }
 
 /// Writes a key that must not be there yet.
 pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_new(path, bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::new("key.exists", format!("{} exists, and is not overwritten", path.display()))
-                .hint("move it away first, or write to another file with --out")
+    key_file::save(path, bytes).map_err(|error| match error {
+        KeyFileError::Unwritable { path, error } => {
+            Failure::new("key.unwritable", format!("cannot write {}: {error}", path.display()))
+                .hint("write to another file with --out")
         }
-        _ => Failure::new("key.unwritable", format!("cannot write {}: {error}", path.display()))
-            .hint("write to another file with --out"),
+        error => Failure::new(error.code(), error.to_string())
+            .hint("move it away first, or write to another file with --out"),
     })
 }
 
@@ -99,112 +52,37 @@ pub(crate) fn protobuf(keypair: &Keypair) -> Result<Vec<u8>, Failure> {
         .map_err(|error| Failure::new("key.encoding", error.to_string()).exit(Exit::Failed))
 }
 
-/// Whether others than its owner can read a file.
-pub(crate) fn is_exposed(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
-    }
-    take(file)
-}
-
-fn take(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 KiB, so it is no key"));
-    }
-    Ok(bytes)
-}
-
-fn parse(bytes: &[u8], accept: Accept) -> Result<Keypair, String> {
-    let looks_like = looks_like(bytes);
-    if let (Some("PEM"), Accept::Any) = (looks_like, accept) {
-        let text = std::str::from_utf8(bytes).map_err(|error| format!("its PEM is not text: {error}"))?;
-        return Keypair::from_pem(text).map_err(|error| error.to_string());
-    }
-    match (Keypair::from_protobuf_encoding(bytes), looks_like) {
-        (Ok(keypair), _) => Ok(keypair),
-        (Err(_), Some(what)) => Err(format!("it looks like {what}, not like libp2p's private-key protobuf")),
-        (Err(error), None) => Err(error.to_string()),
-    }
-}
-
-/// What a file is that is no protobuf, as far as its bytes tell.
-fn looks_like(bytes: &[u8]) -> Option<&'static str> {
-    let text = std::str::from_utf8(bytes).ok().map(str::trim);
-    match (bytes.len(), text) {
-        (0, _) => Some("an empty file"),
-        (_, Some(text)) if text.contains("-----BEGIN ") => Some("PEM"),
-        (_, Some(text)) if text.starts_with('{') => {
-            Some("JSON (the key of a kubo configuration is its Identity.PrivKey)")
+/// The data directory cannot be used.
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        match error {
+            HomeError::Key(error) => failure(&error, Accept::Protobuf),
+            error => Self::new(error.code(), error.to_string())
+                .hint(format!("{}, or use --ephemeral", error.hint())),
         }
-        (32, _) => Some("32 raw bytes"),
-        (64, None) => Some("64 raw bytes"),
-        (_, Some(text))
-            if !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|c| c.is_ascii_hexdigit()) =>
-        {
-            Some("hexadecimal")
-        }
-        (_, Some(text))
-            if text.len() > 16 && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c)) =>
-        {
-            Some("base64")
-        }
-        (_, Some(text)) if !text.contains(|c: char| c.is_control() && !c.is_whitespace()) => Some("text"),
-        _ => None,
     }
 }
 
-/// Writes a file for its owner alone, whole or not at all, and only if there is none of that name.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = beside(path)?;
-    let written = write_private(&temporary, bytes).and_then(|()| match fs::hard_link(&temporary, path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // FAT and some network file systems have no links: still never overwritten, though not atomic.
-        Err(_) => write_private(path, bytes),
-    });
-    let _ = fs::remove_file(&temporary);
-    written?;
-    // The name is on the disk once the directory is; not every file system can say so.
-    let _ = path.parent().map(|parent| {
-        File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-            .and_then(|dir| dir.sync_all())
-    });
-    Ok(())
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
-        let _ = fs::remove_file(path);
-    })
-}
-
-/// A name in the same directory that nobody else takes.
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    let mut name = path.file_name().ok_or_else(|| io::Error::other("it is no name of a file"))?.to_owned();
-    let random: [u8; 8] = peerage::identity::crypto::random();
-    name.push(format!(".{:016x}.tmp", u64::from_be_bytes(random)));
-    Ok(path.with_file_name(name))
+/// What to do about a key that cannot be used.
+fn failure(error: &KeyFileError, accept: Accept) -> Failure {
+    let hint = match error {
+        KeyFileError::Unreadable { path, error } => match error.kind() {
+            io::ErrorKind::NotFound => format!("make one: peerage key new --out {}", quoted(path)),
+            io::ErrorKind::PermissionDenied => "let this user read it, or use --ephemeral".into(),
+            _ => "use another file, or --ephemeral".into(),
+        },
+        KeyFileError::Invalid { path, is_pem: true, .. } if accept == Accept::Protobuf => {
+            format!("say so: --identity {}; or move it away and import it: peerage key import", quoted(path))
+        }
+        KeyFileError::Invalid { .. } if accept == Accept::Any => {
+            "it must be libp2p's private-key protobuf, or PEM PKCS#8".into()
+        }
+        KeyFileError::Unwritable { .. } => {
+            "make room for it, set PEERAGE_HOME to another directory, or use --ephemeral".into()
+        }
+        other => other.hint().into(),
+    };
+    Failure::new(error.code(), error.to_string()).hint(hint)
 }
 
 /// As a shell reads it.
@@ -225,110 +103,40 @@ pub(crate) fn quoted_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::TempDir;
+    use peerage::runtime::Home;
 
-    #[test]
-    fn a_key_is_made_once_and_is_the_same_afterwards() {
-        let dir = TempDir::new();
-        let path = dir.0.join("identity.key");
-        let (first, new) = load_or_create(&path).unwrap();
-        assert!(new);
-        let (second, new) = load_or_create(&path).unwrap();
-        assert!(!new);
-        assert_eq!(first.public(), second.public());
-        assert_eq!(fs::read(&path).unwrap().len(), 68, "libp2p's protobuf of an Ed25519 key, raw");
-        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1, "no temporary file stays");
+    /// A directory of its own under the system's temporary one; gone when it is dropped.
+    struct TempDir(std::path::PathBuf);
+    impl TempDir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("peerage-cli-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
     }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_is_for_its_owner_alone() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = TempDir::new();
-        let path = dir.0.join("identity.key");
-        load_or_create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!is_exposed(&path));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(is_exposed(&path));
-    }
-
-    #[test]
-    fn processes_that_start_at_once_end_with_one_key() {
-        let dir = TempDir::new();
-        let path = dir.0.join("identity.key");
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                let path = path.clone();
-                std::thread::spawn(move || load_or_create(&path).unwrap().0.public().to_peer_id())
-            })
-            .collect();
-        let mut ids: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        ids.dedup();
-        assert_eq!(ids.len(), 1);
-    }
-
-    #[test]
-    fn what_is_no_identity_is_explained_and_never_overwritten() {
-        let dir = TempDir::new();
-        let path = dir.0.join("identity.key");
-        let pem = Keypair::generate_ed25519().to_pem();
-        let protobuf = Keypair::generate_ed25519().to_protobuf_encoding().unwrap();
-        let cut = protobuf.get(..40).unwrap();
-        let hex: String = protobuf.iter().map(|byte| format!("{byte:02x}")).collect();
-        let cases: &[(&[u8], &str, &str)] = &[
-            (b"", "it looks like an empty file", "move it away"),
-            (pem.as_bytes(), "it looks like PEM", "--identity"),
-            (br#"{"Identity":{}}"#, "it looks like JSON", "move it away"),
-            (&[7; 32], "it looks like 32 raw bytes", "move it away"),
-            (&[200; 64], "it looks like 64 raw bytes", "move it away"),
-            (hex.as_bytes(), "it looks like hexadecimal", "move it away"),
-            (b"CAESQLk2rLcY5fSLQDMBmwMR+A==", "it looks like base64", "move it away"),
-            (b"hello\n", "it looks like text", "move it away"),
-            (cut, "the key's protobuf is not valid", "restore it"),
-            (&[0xff; 100], "the key's protobuf is not valid", "restore it"),
-        ];
-        for (bytes, reason, hint) in cases {
-            fs::write(&path, bytes).unwrap();
-            let failure = load_or_create(&path).unwrap_err();
-            assert!(failure.message.contains(&path.display().to_string()), "{failure}");
-            assert!(failure.message.contains(reason), "{failure}");
-            assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
-            assert_eq!(failure.exit, Exit::Failed);
-            assert_eq!(fs::read(&path).unwrap(), *bytes);
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
-    fn a_file_that_is_too_long_or_a_directory_is_no_identity() {
-        let dir = TempDir::new();
-        let failure = load(&dir.0, Accept::Any).unwrap_err();
-        assert!(failure.message.contains("it is a directory"), "{failure}");
-        let path = dir.0.join("long");
-        fs::write(&path, vec![b'x'; 100_000]).unwrap();
-        assert!(load(&path, Accept::Any).unwrap_err().message.contains("longer than 64 KiB"));
+    fn what_is_no_identity_comes_with_what_to_do() {
+        let dir = TempDir::new("identity");
+        let path = dir.0.join("identity.key");
+        let pem = Keypair::generate_ed25519().to_pem();
+        let cases: &[(&[u8], &str)] =
+            &[(b"", "move it away"), (pem.as_bytes(), "--identity"), (&[0xff; 100], "restore it")];
+        for (bytes, hint) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let failure = load_or_create(&path).unwrap_err();
+            assert_eq!((failure.code, failure.exit), ("identity.invalid", Exit::Failed));
+            assert!(failure.hint.as_ref().unwrap().contains(hint), "{failure}");
+        }
         let failure = load(&dir.0.join("no such"), Accept::Any).unwrap_err();
         assert!(failure.hint.unwrap().starts_with("make one: peerage key new --out '"));
-    }
-
-    #[test]
-    fn a_file_given_by_name_may_be_pem() {
-        let dir = TempDir::new();
-        let path = dir.0.join("key.pem");
-        let keypair = Keypair::generate_ecdsa();
-        fs::write(&path, keypair.to_pem()).unwrap();
-        assert_eq!(load(&path, Accept::Any).unwrap().public(), keypair.public());
-        fs::write(&path, "-----BEGIN RSA PRIVATE KEY-----\n").unwrap();
-        assert!(load(&path, Accept::Any).unwrap_err().message.contains("convert it first"));
-    }
-
-    #[test]
-    fn a_key_is_never_written_over_a_file() {
-        let dir = TempDir::new();
-        let path = dir.0.join("out");
-        save(&path, b"first").unwrap();
-        assert_eq!(save(&path, b"second").unwrap_err().code, "key.exists");
-        assert_eq!(fs::read(&path).unwrap(), b"first");
+        let failure = Failure::from(Home::at(path.join("below a file")).lock().unwrap_err());
+        assert!(failure.hint.unwrap().contains("--ephemeral"));
     }
 
     #[test]

@@ -2,11 +2,10 @@
 use crate::{
     args::{Format, Identity, Key, KeyType, Out},
     failure::{Exit, Failure},
-    home::Home,
     identity_file::{self, Accept},
     output::Output,
 };
-use peerage::identity::Keypair;
+use peerage::{identity::Keypair, runtime::Home};
 use serde_json::json;
 use std::{
     io::{IsTerminal, Write},

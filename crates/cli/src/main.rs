@@ -12,7 +12,6 @@
 //! | `key` | `peerage id`, `peerage key …` |
 //! | `addr` | `peerage addr …` |
 //! | `identity_file` | key files: read with care, never overwritten |
-//! | `home` | the data directory and its lock |
 //! | `failure` | what goes wrong, in words |
 //! | `output` | stdout and stderr, words and JSON |
 //! | `sanitize` | text of strangers, made harmless |
@@ -23,7 +22,6 @@ mod args;
 mod chat;
 mod failure;
 mod forward;
-mod home;
 mod identity_file;
 mod key;
 mod output;

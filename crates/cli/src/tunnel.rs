@@ -8,7 +8,6 @@ use crate::{
     args::Who,
     chat::{everywhere, identity, stop, why_not},
     failure::{Exit, Failure},
-    home::Lock,
     output::{Output, json_line},
     ping::unreachable,
     sanitize::harmless,
@@ -17,7 +16,9 @@ use peerage::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, TransportError,
     core::{Bound, Code},
     futures::StreamExt,
-    identify, noise, ping, stream,
+    identify, noise, ping,
+    runtime::Lock,
+    stream,
     swarm::{ConnectionError, DialOpts, NetworkBehaviour, SwarmEvent},
     tcp, tls, yamux,
 };

@@ -198,6 +198,10 @@ impl Flood {
     pub fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = PeerId> {
         self.neighbours.iter().filter(|(_, n)| n.topics.contains(topic)).map(|(peer, _)| *peer)
     }
+    /// Connected peers, as far as they may speak floodsub.
+    pub fn neighbours(&self) -> impl Iterator<Item = PeerId> {
+        self.neighbours.keys().copied()
+    }
     /// What a neighbour wants.
     pub fn topics_of(&self, peer: &PeerId) -> impl Iterator<Item = &Topic> {
         self.neighbours.get(peer).into_iter().flat_map(|neighbour| &neighbour.topics)

@@ -8,6 +8,8 @@
 
 mod builder;
 mod not_built;
+#[cfg(feature = "peer")]
+pub mod peer;
 
 pub use builder::{BuildError, IntoMuxers, IntoSecurity, NoBehaviour, SwarmBuilder, TryIntoBehaviour};
 #[doc(no_inline)]
@@ -26,6 +28,13 @@ pub use peerage_identity as identity;
 pub use peerage_swarm as swarm;
 #[doc(inline)]
 pub use peerage_swarm::Swarm;
+
+#[cfg(feature = "peer")]
+#[doc(inline)]
+pub use peer::{Delivery, Peer, PeerBuilder, PeerEvent, Room, RoomEvent, StartError};
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use peerage_runtime::stdin_lines;
 
 #[cfg(feature = "floodsub")]
 #[doc(inline)]
@@ -48,6 +57,9 @@ pub use peerage_ping as ping;
 #[cfg(feature = "quic")]
 #[doc(inline)]
 pub use peerage_quic as quic;
+#[cfg(feature = "request-response")]
+#[doc(inline)]
+pub use peerage_request_response as request_response;
 #[cfg(feature = "tokio")]
 #[doc(inline)]
 pub use peerage_runtime as runtime;

@@ -2,11 +2,11 @@
 macro_rules! not_built {
     ($($feature:literal)*) => { $(
         #[cfg(feature = $feature)]
-        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub, mdns, stream and perf"));
+        compile_error!(concat!("the feature `", $feature, "` is not built yet: peerage has tcp, quic, noise, tls, yamux, ping, identify, floodsub, mdns, request-response, cbor, json, stream and perf"));
     )* };
 }
 not_built! {
-    "autonat" "cbor" "dcutr" "dns" "gossipsub" "gossipsub-partial-messages" "json" "kad" "memory-connection-limits" "metrics"
-    "plaintext" "pnet" "relay" "rendezvous" "request-response" "serde" "uds" "upnp" "webrtc-websys" "websocket"
+    "autonat" "dcutr" "dns" "gossipsub" "gossipsub-partial-messages" "kad" "memory-connection-limits" "metrics"
+    "plaintext" "pnet" "relay" "rendezvous" "serde" "uds" "upnp" "webrtc-websys" "websocket"
     "websocket-websys" "webtransport-websys"
 }

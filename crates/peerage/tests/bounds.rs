@@ -6,7 +6,8 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 14] = [
+    let crates: [&[Bound]; 16] = [
+        peerage::peer::BOUNDS,
         peerage_core::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
@@ -15,6 +16,7 @@ fn all() -> Vec<Bound> {
         peerage_perf::BOUNDS,
         peerage_ping::BOUNDS,
         peerage_quic::BOUNDS,
+        peerage_request_response::BOUNDS,
         peerage_runtime::BOUNDS,
         peerage_stream::BOUNDS,
         peerage_swarm::BOUNDS,

@@ -1,4 +1,4 @@
-//! The outside, on tokio: clock, entropy, tasks, timers, interfaces and multicast groups.
+//! The outside: on tokio clock, entropy, tasks, timers, interfaces and multicast groups; and where a peer keeps its key.
 //!
 //! [`Tokio`] is what a swarm gets as its [`Runtime`] outside simulations. It belongs to the tokio runtime in which it
 //! was made, which must have its timer and its I/O driver (`enable_all`, or `#[tokio::main]`):
@@ -16,13 +16,18 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod home;
 mod interfaces;
+pub mod key_file;
 mod limits;
+mod lines;
 mod multicast;
 mod timer;
 mod turn;
 
+pub use home::{Home, HomeError, Kept, Lock};
 pub use limits::raise_descriptor_limit;
+pub use lines::stdin_lines;
 
 use clock::Clock;
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -40,6 +45,7 @@ pub const BOUNDS: &[Bound] = &[
     multicast::MEMBERS,
     multicast::DATAGRAM,
     multicast::OVERSIZED,
+    lines::LINE,
 ];
 
 /// There is no tokio runtime here.

@@ -333,6 +333,15 @@ impl<B: NetworkBehaviour> Swarm<B> {
         while self.next().await.is_some() {}
     }
 
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+    /// Whoever calls this polls at once: nobody need be woken until then.
+    pub(crate) fn is_being_polled(&mut self) {
+        self.waker = None;
+    }
+
     /// Whoever polls next: something has changed. A swarm behind a mutex would sleep on otherwise.
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {

@@ -29,6 +29,8 @@ pub mod dial_opts;
 mod driver;
 mod error;
 mod event;
+mod events;
+mod handle;
 mod link;
 mod outbox;
 mod protocol;
@@ -52,6 +54,8 @@ pub use error::{
     StreamUpgradeError,
 };
 pub use event::SwarmEvent;
+pub use events::{EventFeed, Events, Lagged};
+pub use handle::{ConnectError, Handle, HandleError, HandleStats, ListenOnError, Report, WeakHandle};
 pub use outbox::{
     Adopt, Command, DialId, JobId, Offer, Outbox, Receipt, Route, Source, SourceId, SpliceLimits, StreamId,
     Target,
@@ -80,6 +84,9 @@ pub const BOUNDS: &[Bound] = &[
     task::BUFFERS,
     upgrade::INPUT,
     driver::TURN,
+    events::EVENTS,
+    events::EVENTS_BYTES,
+    handle::COMMANDS,
     core::dial::ADDRESSES,
     core::addresses::EXTERNAL,
     core::addresses::PEERS,

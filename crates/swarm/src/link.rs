@@ -405,7 +405,10 @@ impl Link {
             StreamsEvent::Reset(key, code) => {
                 // What came before the reset was sent in good faith: it is decoded first.
                 self.drive(key, streams, messages);
-                self.end(key, End::Reset(code), streams, messages);
+                let asking = self.streams.get(&key).is_some_and(|s| !s.is_inbound() && s.is_negotiating());
+                let refused = asking && code == Code::NEGOTIATION_FAILED;
+                let end = if refused { End::Unsupported } else { End::Reset(code) };
+                self.end(key, end, streams, messages);
             }
             StreamsEvent::Stopped(key, code) => {
                 if let Some(stream) = self.streams.get_mut(&key) {

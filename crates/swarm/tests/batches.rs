@@ -49,6 +49,33 @@ async fn a_reply_to_an_offer_does_not_wait_for_a_behaviour_that_has_nothing_to_s
 }
 
 #[tokio::test]
+async fn a_request_of_a_protocol_that_is_not_spoken_is_refused_and_not_reset() {
+    let (mut ours, mut other) = (node(), node());
+    connect(&mut other, &mut ours).await;
+    let address = ours.listeners().next().unwrap().clone();
+    let asking = async {
+        let mut peer = Raw::connect(&address).await;
+        let id = peer.next_id();
+        let body = [hello("/nobody"), b"what?".to_vec()].concat();
+        peer.send(&data(SYN | FIN, id, &body)).await.unwrap();
+        let mut answer = Vec::new();
+        loop {
+            let frame = peer.frame().await.unwrap();
+            if frame.stream != id {
+                continue;
+            }
+            assert!(frame.flags & RST == 0, "{frame:?}");
+            answer.extend_from_slice(&frame.body);
+            if frame.flags & FIN != 0 {
+                return answer;
+            }
+        }
+    };
+    let answer = within(&mut [&mut ours, &mut other], asking).await;
+    assert!(answer.ends_with(b"\x03na\n"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn more_requests_than_may_negotiate_at_once_are_all_answered_if_they_come_whole() {
     const REQUESTS: usize = 250;
     let (mut ours, mut other) = (node(), node());

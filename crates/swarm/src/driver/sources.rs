@@ -17,6 +17,8 @@ pub(super) struct Sources<M> {
     interfaces: Vec<Interface>,
     /// Whose turn it is, so that a busy one starves nobody.
     last: Option<SourceId>,
+    /// Kept empty: room for the order in which they are asked.
+    order: Vec<SourceId>,
 }
 
 enum Attached<M> {
@@ -29,7 +31,7 @@ enum Attached<M> {
 
 impl<M> Default for Sources<M> {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), interfaces: Vec::new(), last: None }
+        Self { all: BTreeMap::new(), interfaces: Vec::new(), last: None, order: Vec::new() }
     }
 }
 
@@ -71,25 +73,27 @@ impl<M: Send + 'static> Sources<M> {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(SourceId, SourceEvent<M>)> {
-        let after: Vec<SourceId> = match self.last {
+        let mut order = std::mem::take(&mut self.order);
+        match self.last {
             Some(last) => {
                 // It may be gone: whoever comes after it is not to be passed over.
                 let behind = self.all.range((Bound::Excluded(last), Bound::Unbounded));
-                behind.chain(self.all.range(..=last)).map(|(id, _)| *id).collect()
+                order.extend(behind.chain(self.all.range(..=last)).map(|(id, _)| *id));
             }
-            None => self.all.keys().copied().collect(),
-        };
-        for id in after {
-            let Some(source) = self.all.get_mut(&id) else { continue };
-            if let Poll::Ready(event) = source.poll(cx) {
-                self.last = Some(id);
-                if matches!(event, SourceEvent::Closed(_)) {
-                    self.all.remove(&id);
-                }
-                return Poll::Ready((id, event));
-            }
+            None => order.extend(self.all.keys().copied()),
         }
-        Poll::Pending
+        let polled = order.iter().find_map(|id| match self.all.get_mut(id)?.poll(cx) {
+            Poll::Ready(event) => Some((*id, event)),
+            Poll::Pending => None,
+        });
+        order.clear();
+        self.order = order;
+        let Some((id, event)) = polled else { return Poll::Pending };
+        self.last = Some(id);
+        if matches!(event, SourceEvent::Closed(_)) {
+            self.all.remove(&id);
+        }
+        Poll::Ready((id, event))
     }
 }
 

@@ -314,8 +314,11 @@ impl LinkStream {
                         self.settle(streams);
                         self.put(&output);
                         self.write(streams);
-                        if end.is_some() {
-                            streams.reset(self.key, Code::NEGOTIATION_FAILED);
+                        match end {
+                            // A reset would overtake the refusal, and the peer would not know why.
+                            Some(_) if self.send.is_empty() => streams.finish(self.key),
+                            Some(_) => streams.reset(self.key, Code::NEGOTIATION_FAILED),
+                            None => {}
                         }
                         return end;
                     }

@@ -1,0 +1,84 @@
+//! The examples do what they say, on loopback. `cargo test` builds them.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, sync_channel},
+    time::{Duration, Instant},
+};
+
+/// An example that runs; killed when it is dropped.
+struct Example {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+    read: Vec<String>,
+}
+impl Example {
+    fn start(name: &str, args: &[&str]) -> Self {
+        let test = std::env::current_exe().unwrap();
+        let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+        assert!(path.exists(), "{} is not there: cargo build -p peerage --examples", path.display());
+        let mut command = Command::new(path);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, lines) = sync_channel(1_024);
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
+        Self { input: child.stdin.take().unwrap(), child, lines, read: Vec::new() }
+    }
+    fn say(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+    /// Waits for a line that begins so, and returns the rest of it.
+    fn hears(&mut self, begin: &str) -> String {
+        #[allow(clippy::disallowed_methods, reason = "a process has a clock")]
+        let until = Instant::now() + Duration::from_secs(20);
+        #[allow(clippy::disallowed_methods, reason = "a process has a clock")]
+        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.read.push(line.clone());
+            if let Some(rest) = line.strip_prefix(begin) {
+                return rest.to_owned();
+            }
+        }
+        panic!("no line begins with {begin:?}: {:#?}", self.read);
+    }
+}
+impl Example {
+    /// As Ctrl-C does.
+    fn interrupt(&self) {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+}
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn they_chat(name: &str) {
+    let mut first = Example::start(name, &["--here", "kitchen"]);
+    let address = first.hears("you are ");
+    let mut second = Example::start(name, &["--here", "kitchen", &address]);
+    first.hears("+ ");
+    second.hears("+ ");
+    first.say("hi!");
+    assert!(second.hears("…").ends_with(": hi!"), "{:?}", second.read);
+    first.hears("  delivered to 1");
+    first.interrupt();
+    second.hears("- ");
+    assert!(first.child.wait().unwrap().success(), "it has said goodbye and ended");
+}
+
+#[test]
+fn two_chats_on_peer_talk() {
+    they_chat("chat");
+}
+#[test]
+fn two_chats_on_swarm_talk() {
+    they_chat("chat_swarm");
+}
