@@ -6,12 +6,15 @@
 //! | `builder` | what can be chosen before it starts |
 //! | `lan` | the protocols of the profile, and what follows from their events: a behaviour, pure |
 //! | `rooms`, `book` | who is in which room, what waits; who is connected |
+//! | `asking`, `serving` | requests: ours, and those of others with the handlers that answer them |
+//! | `streaming` | streams that are opened and accepted |
 //! | `room` | a topic that was joined, in an application's hands |
 //! | `router` | from the swarm's task to whoever reads |
 //! | `report` | what an operator wants to know |
 //!
 //! All of it stands on the public [`Swarm`](crate::Swarm) and its [`spawn_with`](crate::Swarm::spawn_with): whoever needs
 //! more steps down a level without a rewrite.
+mod asking;
 mod book;
 mod builder;
 mod error;
@@ -21,20 +24,26 @@ mod report;
 mod room;
 mod rooms;
 mod router;
+mod serving;
+mod streaming;
 mod timeout;
 
+pub use asking::ToProtocol;
 pub use builder::PeerBuilder;
-pub use error::{JoinError, Nobody, SendError, StartError};
+pub use error::{JoinError, Nobody, Refusal, RequestError, SendError, ServeError, StartError};
 pub use event::{Delivery, Departure, Message, PeerEvent, PeerInfo, RoomEvent};
 pub use report::{Identity, PeerReport};
 pub use room::{Room, RoomSender};
 pub use rooms::RoomStats;
+pub use serving::ToService;
+pub use streaming::AcceptError;
 
 use futures::{Stream, StreamExt};
 use lan::Lan;
 use peerage_core::{Bound, Multiaddr, PeerId};
 use peerage_floodsub::Topic;
 use peerage_runtime::Lock;
+use peerage_stream as stream;
 use peerage_swarm::{ConnectError, DialOpts, Handle, HandleError};
 use router::Router;
 use std::{fmt, sync::Arc, time::Duration};
@@ -65,6 +74,7 @@ use std::{fmt, sync::Arc, time::Duration};
 pub struct Peer {
     handle: Handle<Lan>,
     router: Router,
+    streams: stream::Control,
     name: Arc<str>,
     identity: Identity,
     /// On the identity.
@@ -153,7 +163,9 @@ impl Peer {
         let swarm = self.handle.report().await?;
         let (name, identity) = (self.name.clone(), self.identity.clone());
         let report = self.handle.with_swarm(move |of| PeerReport::new(name, identity, swarm, of));
-        Ok(PeerReport { events_dropped: self.router.lock().dropped(), ..report.await? })
+        let report = report.await?;
+        let routes = self.router.lock();
+        Ok(PeerReport { events_dropped: routes.dropped(), desks_full: routes.desks_full, ..report })
     }
 
     /// Says goodbye to everybody and ends, at the latest after `within`. All other operations, of all handles, fail from then
@@ -173,4 +185,11 @@ impl fmt::Debug for Peer {
 }
 
 /// Every bound of a peer: see the table in `ARCHITECTURE.md`.
-pub const BOUNDS: &[Bound] = &[event::QUEUE, event::QUEUE_BYTES, event::QUEUE_SECS];
+pub const BOUNDS: &[Bound] = &[
+    event::QUEUE,
+    event::QUEUE_BYTES,
+    event::QUEUE_SECS,
+    serving::DESK,
+    serving::DESK_BYTES,
+    serving::HANDLERS,
+];

@@ -82,3 +82,30 @@ fn two_chats_on_peer_talk() {
 fn two_chats_on_swarm_talk() {
     they_chat("chat_swarm");
 }
+
+#[test]
+fn a_request_server_answers() {
+    let mut server = Example::start("request_server", &["serve"]);
+    let address = server.hears("serving at ");
+    let mut asks = Example::start("request_server", &["ask", &address, "ocean"]);
+    assert_eq!(asks.hears("ocean: "), "a lot of water");
+    assert!(asks.child.wait().unwrap().success());
+    let mut asks = Example::start("request_server", &["ask", &address, "mountain"]);
+    assert_eq!(asks.hears("mountain is not among "), "2 words");
+    let mut asks = Example::start("request_server", &["ask", &address, ""]);
+    assert!(!asks.child.wait().unwrap().success(), "no word was given");
+    server.interrupt();
+    assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_voice_is_heard_to_its_last_frame() {
+    let mut listener = Example::start("audio", &["listen"]);
+    let address = listener.hears("call ");
+    let mut caller = Example::start("audio", &["call", &address, "2"]);
+    caller.hears("said 100 frames");
+    let id = listener.hears("").split(' ').next().unwrap_or_default().to_owned();
+    let heard = listener.hears(&format!("{id} hung up: "));
+    assert!(heard.starts_with("100 frames, "), "{heard}");
+    assert!(caller.child.wait().unwrap().success());
+}

@@ -9,13 +9,15 @@ use super::{
 };
 use crate::{BuildError, SwarmBuilder};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use peerage_core::Multiaddr;
+use peerage_core::{Code, Multiaddr};
 use peerage_floodsub::{Flood, Reading};
 use peerage_identify as identify;
 use peerage_identity::Keypair;
 use peerage_mdns::{self as mdns, LanConfig};
 use peerage_ping as ping;
+use peerage_request_response::{Plain, Requests};
 use peerage_runtime::{Home, Lock, Tokio};
+use peerage_stream as stream;
 use peerage_swarm::SwarmEvent;
 use std::{fmt, future::IntoFuture, path::PathBuf, sync::Arc, time::Duration};
 
@@ -122,6 +124,8 @@ impl PeerBuilder {
             .with_quic()
             // Whoever was found on the LAN stays, whether or not anything is said.
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX));
+        let streams = stream::Behaviour::new();
+        let control = streams.new_control();
         let swarm = (self.configure)(builder)?
             .with_behaviour(|key| {
                 let config = identify::Config::signed(key).with_agent_version(agent);
@@ -130,18 +134,33 @@ impl PeerBuilder {
                     identify: identify::Behaviour::new(config),
                     ping: ping::Behaviour::default(),
                     mdns: mdns.map(|config| mdns::Behaviour::from_config(config, key.public().to_peer_id())),
+                    requests: Requests::new(Plain, []),
+                    streams,
                 })
             })?
             .build();
 
         let router = Router::default();
         let routes = EndRoutes(router.clone());
-        let handle = swarm.spawn_with(move |_, event| {
-            if let SwarmEvent::Behaviour(told) = event {
-                routes.0.lock().route(told);
+        let handle = swarm.spawn_with(move |swarm, event| {
+            let SwarmEvent::Behaviour(told) = event else { return };
+            let refused = {
+                let mut routes = routes.0.lock();
+                routes.route(told);
+                routes.refused()
+            };
+            for id in refused {
+                swarm.behaviour_mut().answer(id, Err(Code::RESOURCE_LIMIT));
             }
         });
-        let peer = Peer { handle, router, name: self.name.into(), identity, _lock: Arc::new(lock) };
+        let peer = Peer {
+            handle,
+            router,
+            streams: control,
+            name: self.name.into(),
+            identity,
+            _lock: Arc::new(lock),
+        };
         peer.listen(self.listen).await?;
         Ok(peer)
     }

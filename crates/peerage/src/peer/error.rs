@@ -1,9 +1,10 @@
 use crate::BuildError;
-use peerage_core::Multiaddr;
+use peerage_core::{Code, InvalidProtocol, Multiaddr};
 use peerage_floodsub::{Flood, PublishError, SubscribeError, Topic};
+use peerage_request_response::{AskError, NotAsked};
 use peerage_runtime::{HomeError, NoRuntime};
 use peerage_swarm::{HandleError, ListenOnError};
-use std::fmt;
+use std::{fmt, io};
 
 /// Why a [`Peer`](crate::Peer) did not start.
 #[derive(Debug, thiserror::Error)]
@@ -152,5 +153,107 @@ impl fmt::Display for Nobody {
             write!(f, "{}{other:?}", if at == 0 { "; they are in " } else { ", " })?;
         }
         f.write_str(")")
+    }
+}
+
+/// Why a request has no response.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The protocol's name does not start with `/`.
+    #[error(transparent)]
+    Protocol(#[from] InvalidProtocol),
+    /// The request cannot be written as CBOR.
+    #[error("the request cannot be written as CBOR: {0}")]
+    Encoding(#[source] io::Error),
+    /// The response is no CBOR, or not of the type that was expected.
+    #[error("the response cannot be read: {0}")]
+    Decoding(#[source] io::Error),
+    /// It was not sent.
+    #[error(transparent)]
+    NotAsked(#[from] NotAsked),
+    /// It was sent, or could not be.
+    #[error(transparent)]
+    Asked(#[from] AskError),
+    /// The peer has ended: ours, not the one that was asked.
+    #[error(transparent)]
+    Ended(#[from] HandleError),
+}
+impl RequestError {
+    /// A stable name of what happened.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Protocol(_) => "request.protocol",
+            Self::Encoding(_) => "request.encoding",
+            Self::Decoding(_) => "request.decoding",
+            Self::NotAsked(NotAsked::TooLong(_)) => "request.too-long",
+            Self::NotAsked(_) => "request.not-asked",
+            Self::Asked(error) => error.code(),
+            Self::Ended(error) => error.code(),
+        }
+    }
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Protocol(_) => "write it like /my-app/1",
+            Self::Encoding(_) | Self::Decoding(_) => "do both sides mean the same types by this name?",
+            Self::NotAsked(NotAsked::TooLong(_)) | Self::Asked(AskError::TooLong(_)) => {
+                "raise the limit on both sides, or send it on a stream"
+            }
+            Self::NotAsked(_) => "ask again later",
+            Self::Asked(AskError::DialFailed { .. }) => "is the peer running, and is its address known?",
+            Self::Asked(AskError::TimedOut(_)) => "give it more time, or ask whether the peer is busy",
+            Self::Asked(AskError::Unsupported { .. }) => "use a name that the peer serves",
+            Self::Asked(_) => "the peer may have done what was asked, or not: ask again if that does no harm",
+            Self::Ended(error) => error.hint(),
+        }
+    }
+}
+
+/// Why a protocol is not served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The protocol's name does not start with `/`.
+    #[error(transparent)]
+    Protocol(#[from] InvalidProtocol),
+    /// It is served already.
+    #[error("the protocol is served already: `unserve` it first")]
+    Served,
+    /// The peer has ended.
+    #[error(transparent)]
+    Ended(#[from] HandleError),
+}
+
+/// A handler does not answer: the stream is reset with the code. Every error becomes one with `?`, of code [`FAILED`](Self::FAILED);
+/// what it said stays here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Refusal {
+    /// What the peer is told.
+    pub code: Code,
+    pub(super) why: String,
+    pub(super) is_invalid: bool,
+}
+impl Refusal {
+    /// What a peer is told whose request failed here.
+    pub const FAILED: Code = Code(1);
+
+    /// For this reason, which is logged here and not told to the peer.
+    pub fn new(why: impl fmt::Display) -> Self {
+        Self { code: Self::FAILED, why: why.to_string(), is_invalid: false }
+    }
+    /// With a code of the application's, which the peer is told.
+    pub fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+    pub(super) fn invalid(why: io::Error) -> Self {
+        let why = format!("the request cannot be read: {why}");
+        Self { code: Code::PROTOCOL_VIOLATION, why, is_invalid: true }
+    }
+}
+impl<E: std::error::Error> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::new(error)
     }
 }

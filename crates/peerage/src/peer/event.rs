@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use peerage_core::{Bound, Multiaddr, PeerId};
+use peerage_core::{Bound, Multiaddr, PeerId, StreamProtocol};
 use peerage_floodsub::Missed;
 use peerage_swarm::Lagged;
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
@@ -50,6 +50,17 @@ pub enum PeerEvent {
         from: SocketAddr,
         /// On which interface.
         interface: Arc<str>,
+    },
+    /// A request of somebody was not answered, and not because its handler refused.
+    NotAnswered {
+        /// Who asked.
+        peer: PeerId,
+        /// Of which protocol, if that is known here.
+        protocol: Option<StreamProtocol>,
+        /// A stable name of what happened: `answer.panicked`, `answer.timeout`, `answer.too-long`, ..
+        code: &'static str,
+        /// What happened, and which limit it was.
+        message: Arc<str>,
     },
     /// Something of ours does not work.
     Trouble {

@@ -6,11 +6,15 @@ use super::{
     rooms::{Cx, Rooms, SendId},
 };
 use bytes::Bytes;
-use peerage_core::{ConnectionId, Instant, ListenerId, Multiaddr, PeerId};
+use peerage_core::{Code, ConnectionId, Instant, ListenerId, Multiaddr, PeerId, StreamProtocol};
 use peerage_floodsub::{Flood, SubscribeError, Topic};
 use peerage_identify as identify;
 use peerage_mdns::{self as mdns, LanEvent};
 use peerage_ping as ping;
+use peerage_request_response::{
+    Ask, InboundRequestId, NotAsked, OutboundRequestId, Requests, Service, Told as Asked,
+};
+use peerage_stream as stream;
 use peerage_swarm::{
     Command, ConnectionDenied, ConnectionInfo, FromSwarm, JobId, NetworkBehaviour, Protocol, Route,
     SourceEvent, SourceId, StreamEvent, StreamRef,
@@ -25,6 +29,8 @@ pub(super) struct Protocols {
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) mdns: Option<mdns::Behaviour>,
+    pub(super) requests: Requests<Bytes, Bytes>,
+    pub(super) streams: stream::Behaviour,
 }
 
 /// What the handles of a peer are told.
@@ -33,6 +39,7 @@ pub(super) enum Told {
     Peer(PeerEvent),
     Room(Topic, RoomEvent),
     Sent(SendId, Result<Delivery, SendError>),
+    Request(Asked<Bytes, Bytes>),
 }
 
 pub(super) struct Lan {
@@ -76,6 +83,26 @@ impl Lan {
         let (rooms, mut cx) = self.rooms();
         rooms.send(topic, data, &mut cx)
     }
+    pub(super) fn ask(&mut self, peer: PeerId, ask: Ask<Bytes>) -> Result<OutboundRequestId, NotAsked> {
+        self.protocols.requests.ask_with(peer, ask)
+    }
+    pub(super) fn give_up(&mut self, id: OutboundRequestId) {
+        self.protocols.requests.cancel(id);
+    }
+    pub(super) fn serve(&mut self, service: Service) {
+        self.protocols.requests.serve(service);
+    }
+    pub(super) fn unserve(&mut self, protocol: &StreamProtocol) {
+        self.protocols.requests.unserve(protocol);
+    }
+    /// `Err`: its stream is reset.
+    pub(super) fn answer(&mut self, id: InboundRequestId, answer: Result<Bytes, Code>) {
+        match answer {
+            // If that was too late, it was told already.
+            Ok(body) => drop(self.protocols.requests.answer(id, body)),
+            Err(code) => self.protocols.requests.refuse(id, code),
+        }
+    }
     /// Whether a listener has said nothing yet.
     pub(super) fn is_settling(&self) -> bool {
         self.listeners.values().any(|has_address| !has_address)
@@ -110,6 +137,9 @@ impl Lan {
                 }
             }
             ProtocolsEvent::Mdns(event) => self.on_mdns(event),
+            ProtocolsEvent::Requests(Asked::Answered { .. }) => {}
+            ProtocolsEvent::Requests(event) => self.told.push_back(Told::Request(event)),
+            ProtocolsEvent::Streams(()) => {}
         }
     }
     fn on_mdns(&mut self, event: LanEvent) {

@@ -3,6 +3,7 @@ use super::{event::PeerInfo, lan::Lan, rooms::RoomStats};
 use peerage_core::{Multiaddr, PeerId};
 use peerage_floodsub as floodsub;
 use peerage_mdns as mdns;
+use peerage_request_response as request_response;
 use peerage_swarm::{self as swarm, Swarm};
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -40,6 +41,10 @@ pub struct PeerReport {
     pub queued: (usize, usize),
     /// Events that slow readers lost.
     pub events_dropped: u64,
+    /// Requests, counted.
+    pub requests: request_response::Stats,
+    /// Requests that were refused because too many waited for a handler.
+    pub desks_full: u64,
     /// Floodsub, counted.
     pub floodsub: floodsub::Stats,
     /// Discovery on each interface; `None`: it is switched off.
@@ -59,6 +64,8 @@ impl PeerReport {
             room_stats: lan.in_rooms().stats,
             queued: lan.in_rooms().queued(),
             events_dropped: 0,
+            requests: protocols.requests.stats(),
+            desks_full: 0,
             floodsub: protocols.flood.stats(),
             mdns: protocols.mdns.as_ref().map(mdns::Behaviour::health),
         }
@@ -86,6 +93,9 @@ impl PeerReport {
             ("messages or subscriptions beyond the bounds of floodsub", flood.excess),
             ("messages not taken because too many waited for somebody to listen", self.room_stats.refused),
             ("messages that nobody came for", self.room_stats.expired),
+            ("requests that waited for room before they were taken", self.requests.not_asked),
+            ("requests refused because too many waited for a handler", self.desks_full),
+            ("times a body waited because those being read took too much memory", self.requests.paused),
             ("events lost by slow readers", self.events_dropped),
         ];
         all.into_iter().filter(|(_, times)| *times > 0).collect()
@@ -134,6 +144,12 @@ impl fmt::Display for PeerReport {
                 writeln!(f)
             })?,
         }
+        let requests = &self.requests;
+        writeln!(
+            f,
+            "requests   {} asked, {} failed, {} waiting; {} heard, {} not answered",
+            requests.asked, requests.failed, requests.waiting, requests.heard, requests.not_answered,
+        )?;
         let (used, limit) = self.swarm.bytes;
         writeln!(f, "memory     {} KiB of {} MiB for connections", used >> 10, limit >> 20)?;
         let hit: Vec<String> =

@@ -1,12 +1,17 @@
 //! What a peer's protocols say, on its way to whoever holds a handle.
 use super::{
+    asking::Answer,
     error::SendError,
     event::{Delivery, PeerEvent, RoomEvent},
     lan::Told,
     rooms::SendId,
+    serving::Desk,
 };
+use bytes::Bytes;
 use futures::channel::oneshot;
+use peerage_core::{PeerId, StreamProtocol, Table};
 use peerage_floodsub::Topic;
+use peerage_request_response::{AnswerError, InboundRequestId, OutboundRequestId, Told as Asked};
 use peerage_swarm::{EventFeed, Events};
 use std::{
     collections::BTreeMap,
@@ -22,6 +27,15 @@ pub(super) struct Routes {
     peer: Vec<EventFeed<PeerEvent>>,
     rooms: BTreeMap<Topic, Vec<EventFeed<RoomEvent>>>,
     sends: BTreeMap<SendId, oneshot::Sender<Result<Delivery, SendError>>>,
+    /// Who waits for which answer: as many as `request.waiting` and `request.streams` let be.
+    asked: Table<OutboundRequestId, oneshot::Sender<Answer>>,
+    /// Who waits for room.
+    no_room: Vec<oneshot::Sender<Answer>>,
+    /// What is served, and where requests wait for their handlers.
+    desks: BTreeMap<StreamProtocol, Arc<Desk>>,
+    /// Requests that found their desk full, to be refused.
+    refused: Vec<InboundRequestId>,
+    pub(super) desks_full: u64,
     /// Lost by readers that are gone.
     dropped: u64,
     /// Nothing is routed any more.
@@ -36,6 +50,7 @@ impl Router {
     pub(super) fn end(&self) {
         let ended = Routes { ended: true, ..Routes::default() };
         let routes = std::mem::replace(&mut *self.lock(), ended);
+        routes.desks.values().for_each(|desk| desk.abort());
         drop(routes);
     }
 }
@@ -64,6 +79,35 @@ impl Routes {
     pub(super) fn sent(&mut self, id: SendId, reply: oneshot::Sender<Result<Delivery, SendError>>) {
         self.sends.insert(id, reply);
     }
+    pub(super) fn asked(&mut self, id: OutboundRequestId, reply: oneshot::Sender<Answer>) {
+        self.asked.insert(id, reply);
+    }
+    pub(super) fn wait_for_room(&mut self, reply: oneshot::Sender<Answer>) {
+        self.no_room.retain(|reply| !reply.is_canceled());
+        self.no_room.push(reply);
+    }
+    /// Requests nobody waits for any more.
+    pub(super) fn given_up(&mut self) -> Vec<OutboundRequestId> {
+        let given_up = self.asked.in_any_order().filter(|(_, reply)| reply.is_canceled());
+        let given_up: Vec<_> = given_up.map(|(id, _)| *id).collect();
+        given_up.iter().for_each(|id| drop(self.asked.remove(id)));
+        given_up
+    }
+    /// `false`: it is served already.
+    pub(super) fn serve(&mut self, protocol: StreamProtocol, desk: Arc<Desk>) -> bool {
+        let is_free = !self.desks.contains_key(&protocol);
+        if is_free {
+            self.desks.insert(protocol, desk);
+        }
+        is_free
+    }
+    pub(super) fn unserve(&mut self, protocol: &StreamProtocol) -> Option<Arc<Desk>> {
+        self.desks.remove(protocol)
+    }
+    /// What is to be refused, because its desk is full or gone.
+    pub(super) fn refused(&mut self) -> Vec<InboundRequestId> {
+        std::mem::take(&mut self.refused)
+    }
     /// Events that readers lost because they were slow.
     pub(super) fn dropped(&self) -> u64 {
         let peer = self.peer.iter().map(EventFeed::dropped);
@@ -73,7 +117,8 @@ impl Routes {
 
     pub(super) fn route(&mut self, told: Told) {
         match told {
-            Told::Peer(event) => self.dropped += push(&mut self.peer, &event),
+            Told::Peer(event) => self.tell(&event),
+            Told::Request(event) => self.on_request(event),
             Told::Room(topic, event) => {
                 let Some(feeds) = self.rooms.get_mut(&topic) else { return };
                 self.dropped += push(feeds, &event);
@@ -86,6 +131,45 @@ impl Routes {
                     let _ = reply.send(result); // Whoever gave up does not wait.
                 }
             }
+        }
+    }
+}
+
+impl Routes {
+    pub(super) fn tell(&mut self, event: &PeerEvent) {
+        self.dropped += push(&mut self.peer, event);
+    }
+    fn on_request(&mut self, event: Asked<Bytes, Bytes>) {
+        match event {
+            Asked::Response { id, response, .. } => self.reply(id, Answer::Response(response)),
+            Asked::Failed { id, error, .. } => self.reply(id, Answer::Failed(error.into())),
+            Asked::Request { peer, id, protocol, request, .. } => {
+                let desk = self.desks.get(&protocol);
+                if !desk.is_some_and(|desk| desk.put(peer, id, request)) {
+                    self.desks_full = self.desks_full.saturating_add(1);
+                    self.refused.push(id);
+                }
+            }
+            Asked::NotAnswered { peer, id, error, .. } => self.not_answered(peer, id, &error),
+            Asked::Room => {
+                for reply in self.no_room.drain(..) {
+                    let _ = reply.send(Answer::Again); // Whoever gave up does not wait.
+                }
+            }
+            _ => {}
+        }
+    }
+    fn reply(&mut self, id: OutboundRequestId, answer: Answer) {
+        if let Some(reply) = self.asked.remove(&id) {
+            let _ = reply.send(answer); // Whoever gave up does not wait.
+        }
+    }
+    fn not_answered(&mut self, peer: PeerId, id: InboundRequestId, error: &AnswerError) {
+        let desk = self.desks.iter().find(|(_, desk)| desk.forget(id)).map(|(protocol, _)| protocol.clone());
+        // What was refused here was told where it was, if it is news at all.
+        if !matches!(error, AnswerError::Omitted) {
+            let message = error.to_string().into();
+            self.tell(&PeerEvent::NotAnswered { peer, protocol: desk, code: error.code(), message });
         }
     }
 }
@@ -107,7 +191,9 @@ fn weigh_peer_event(event: &PeerEvent) -> usize {
     match event {
         PeerEvent::Identified { agent, .. } => agent.len(),
         PeerEvent::Discovered(found) => size_of_val(&**found),
-        PeerEvent::DialFailed { message, .. } | PeerEvent::Trouble { message, .. } => message.len(),
+        PeerEvent::DialFailed { message, .. }
+        | PeerEvent::NotAnswered { message, .. }
+        | PeerEvent::Trouble { message, .. } => message.len(),
         _ => 0,
     }
 }

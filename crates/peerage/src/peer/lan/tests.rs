@@ -9,6 +9,8 @@ fn node(keys: &Keypair) -> Lan {
         identify: identify::Behaviour::new(identify::Config::signed(keys)),
         ping: ping::Behaviour::default(),
         mdns: None,
+        requests: Requests::new(peerage_request_response::Plain, []),
+        streams: stream::Behaviour::new(),
     })
 }
 fn network() -> Sim<Lan> {
