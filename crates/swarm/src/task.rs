@@ -40,8 +40,9 @@ const CLOSING: Duration = Duration::from_secs(2);
 const HEARD: Duration = Duration::from_secs(10);
 /// How long the reply to an offer waits for the behaviour's first word.
 const WORD: Duration = Duration::from_millis(1);
-/// After so long without anything to do, room that is not used is given back.
-const QUIET: Duration = Duration::from_secs(1);
+/// After so long without anything to do, room that is not used is given back. Soon, so that it serves the connections that
+/// come next: what the system's allocator holds in pieces it never gives back.
+const QUIET: Duration = Duration::from_millis(250);
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 

@@ -15,8 +15,9 @@ pub(crate) const STAGED: Bound =
 pub(crate) const TURN: usize = 16 << 10;
 /// Parts under this size are gathered, larger ones kept as they are.
 const KEEP: usize = 1 << 10;
-/// Where small parts are gathered. Reused as soon as they are out.
+/// Where small parts are gathered. Reused as soon as they are out. The first is small, because most connections say little.
 const ARENA: usize = 4 << 10;
+const FIRST_ARENA: usize = 512;
 
 /// Bytes of one stream.
 #[derive(Debug, Default)]
@@ -62,6 +63,8 @@ pub(crate) struct Staging {
     /// Streams that were [granted](Wants::Granted) it.
     granted: BTreeSet<u32>,
     arena: BytesMut,
+    /// How large the next one is.
+    arena_size: usize,
 }
 
 impl Staging {
@@ -73,12 +76,14 @@ impl Staging {
             waiting: VecDeque::new(),
             granted: BTreeSet::new(),
             arena: BytesMut::new(),
+            arena_size: FIRST_ARENA,
         }
     }
     /// Gives back room that is not used.
     pub(crate) fn shrink(&mut self) {
         if self.total == 0 {
             self.arena = BytesMut::new();
+            self.arena_size = FIRST_ARENA;
         }
         self.waiting.shrink_to_fit();
     }
@@ -118,7 +123,8 @@ impl Staging {
     }
     fn gather(&mut self, from: &mut FrameWriter, part: usize) -> Bytes {
         if self.arena.capacity() < part {
-            self.arena.reserve(ARENA);
+            self.arena.reserve(self.arena_size.max(part));
+            self.arena_size = (self.arena_size * 2).min(ARENA);
         }
         self.arena.extend_from_slice(from.chunk().get(..part).unwrap_or_default());
         from.advance(part);
