@@ -7,7 +7,8 @@ use futures::{FutureExt, StreamExt};
 use input::{Input, pieces};
 use peerage_core::{Code, StreamProtocol};
 use peerage_request_response::{
-    Ask, Format, InboundRequestId, Limits, OutboundRequestId, Plain, Requests, Service, Told, bodies, cbor, json,
+    Ask, Format, InboundRequestId, Limits, OutboundRequestId, Plain, Requests, Service, Told, bodies, cbor,
+    json,
 };
 use peerage_sim::{Solo, accepted, peer};
 use peerage_swarm::StreamId;
@@ -30,7 +31,9 @@ fn messages(body: Bytes) {
     type Nested = BTreeMap<String, Vec<Option<(u64, i32, String, bool, f32)>>>;
     fn one<F: Format<Request = Nested>>(format: &F, body: &Bytes) {
         let Ok(message) = format.read_request(&NAME, body.clone()) else { return };
-        let Ok(written) = format.write_request(&NAME, &message) else { panic!("it cannot be written: {message:?}") };
+        let Ok(written) = format.write_request(&NAME, &message) else {
+            panic!("it cannot be written: {message:?}")
+        };
         let again = format.read_request(&NAME, written);
         // Not every number is itself.
         assert_eq!(again.ok().map(|again| format!("{again:?}")), Some(format!("{message:?}")));
@@ -121,7 +124,10 @@ fn node(mut input: Input<'_>) {
     assert!(node.asked.values().all(|ended| *ended), "{:?}", node.asked);
     assert!(node.heard.values().all(|ended| *ended), "{:?}", node.heard);
     let stats = node.solo.behaviour().stats();
-    assert_eq!((stats.waiting, stats.waiting_bytes, stats.reading_bytes, stats.answering_bytes), (0, 0, 0, 0));
+    assert_eq!(
+        (stats.waiting, stats.waiting_bytes, stats.reading_bytes, stats.answering_bytes),
+        (0, 0, 0, 0)
+    );
     assert_eq!(node.solo.next_timeout(), None);
 }
 
@@ -144,7 +150,8 @@ impl Node {
                 }
             }
             5 => {
-                let ids: Vec<_> = self.asked.iter().filter(|(_, ended)| !**ended).map(|(id, _)| *id).collect();
+                let ids: Vec<_> =
+                    self.asked.iter().filter(|(_, ended)| !**ended).map(|(id, _)| *id).collect();
                 if let Some(id) = ids.get(which % ids.len().max(1)) {
                     assert!(solo.app(|requests| requests.cancel(*id)), "it had not ended");
                     self.asked.insert(*id, true);
