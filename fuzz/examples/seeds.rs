@@ -27,6 +27,7 @@ fn main() -> Result {
     yamux()?;
     floodsub()?;
     identify()?;
+    requests()?;
     mdns()
 }
 
@@ -520,6 +521,42 @@ fn identify() -> Result {
     seed("identify", "answer-many", [&[3, 0xff], &delimited(&[]).repeat(12)[..]].concat())?;
     seed("identify", "answer-too-long", [3, 0xff, 0x81, 0x40, 0])?;
     seed("identify", "text", "\u{1}kubo\u{202e}\r\n\u{200b}\u{0}")
+}
+
+fn requests() -> Result {
+    // {"a": [null, [1, -1, "x", true, 0.5]]}
+    const CBOR: &[u8] = b"\xa1\x61a\x82\xf6\x85\x01\x20\x61x\xf5\xfa\x3f\x00\x00\x00";
+    seed("requests", "cbor", [&[0], CBOR].concat())?;
+    seed("requests", "cbor-deep", [&[0][..], &[0x81; 300]].concat())?;
+    seed("requests", "cbor-long", [0, 0xbb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])?;
+    seed("requests", "json", "\0{\"a\": [null, [1, -1, \"x\", true, 0.5]]}")?;
+    seed("requests", "json-deep", [&[0][..], "[".repeat(300).as_bytes()].concat())?;
+    for (name, size) in [("bytes", 1), ("whole", 0)] {
+        seed("requests", &format!("head-{name}"), [&[1, size, 0][..], b"\x05put aone two"].concat())?;
+        seed("requests", &format!("head-reset-{name}"), [&[1, size, 1][..], b"\x05put aone two"].concat())?;
+        seed("requests", &format!("head-long-{name}"), [&[1, size, 0][..], b"\x80\x80\x04"].concat())?;
+        seed("requests", &format!("head-not-minimal-{name}"), [&[1, size, 0][..], b"\x81\x00"].concat())?;
+    }
+    let steps = |steps: &[[u8; 3]]| [&[2][..], &steps.concat()].concat();
+    let (connect, ask, accept, end) = ([0, 0, 0], [2, 0, 9], [11, 0, 9], [13, 0, 1]);
+    seed("requests", "asked", steps(&[connect, ask, accept, [11, 0, 9], end]))?;
+    seed("requests", "asked-by-two-names", steps(&[connect, [2, 1, 9], accept, [11, 0, 9], end]))?;
+    seed("requests", "refused", steps(&[connect, ask, [11, 0, 0]]))?;
+    seed("requests", "too-long", steps(&[connect, ask, accept, [11, 0, 255], [11, 0, 255]]))?;
+    seed("requests", "timed-out", steps(&[connect, ask, [9, 0, 255]]))?;
+    seed("requests", "cancelled", steps(&[ask, [5, 0, 0], connect, ask, [5, 0, 0]]))?;
+    seed("requests", "dialed", steps(&[ask, ask, [10, 0, 0], accept, end, [10, 1, 0]]))?;
+    seed("requests", "not-dialed", steps(&[ask, ask, [10, 1, 0]]))?;
+    seed("requests", "lost", steps(&[connect, ask, accept, [11, 0, 200], [1, 0, 0]]))?;
+    let waits: Vec<[u8; 3]> = std::iter::once(connect).chain([ask; 9]).chain([accept, end].repeat(9)).collect();
+    seed("requests", "waited", steps(&waits))?;
+    let heard = [connect, [6, 0, 0], [11, 0, 9], end];
+    seed("requests", "answered", steps(&[&heard[..], &[[7, 0, 9]]].concat()))?;
+    seed("requests", "given-up", steps(&[&heard[..], &[[7, 0, 0]]].concat()))?;
+    seed("requests", "answered-too-much", steps(&[&heard[..], &[[7, 0, 255]]].concat()))?;
+    seed("requests", "stopped", steps(&[&heard[..], &[[14, 0, 1]]].concat()))?;
+    seed("requests", "stalled", steps(&[&heard[..], &[[14, 0, 0], [7, 0, 9], [9, 0, 255]]].concat()))?;
+    seed("requests", "reset", steps(&[connect, [6, 0, 0], [11, 0, 9], [15, 0, 4]]))
 }
 
 fn mdns() -> Result {

@@ -206,16 +206,20 @@ where
                 Event::ResponseSent { peer, connection_id: connection, request_id: id }
             }
             Told::NotAnswered { peer, connection, id, error } => {
-                self.close(id);
+                if !self.close(id) {
+                    // Of a request that was never told 0.57 tells no end either.
+                    tracing::debug!(%peer, %id, %error, "a request was not read");
+                    return None;
+                }
                 Event::InboundFailure { peer, connection_id: connection, request_id: id, error: error.into() }
             }
             Told::Room => return None,
         })
     }
-    fn close(&mut self, id: InboundRequestId) {
-        if let Some(open) = self.open.remove(&id) {
-            open.store(false, Ordering::Relaxed);
-        }
+    /// Whether the application had heard of it.
+    fn close(&mut self, id: InboundRequestId) -> bool {
+        let open = self.open.remove(&id);
+        open.inspect(|open| open.store(false, Ordering::Relaxed)).is_some()
     }
 }
 

@@ -100,9 +100,8 @@ fn limits_are_one_and_ten_mebibytes_or_as_the_codec_says() {
         solo.peer_sends_bytes(inbound, vec![0x60; request]);
         assert!(solo.events().is_empty());
         solo.peer_sends_bytes(inbound, vec![0x60; 10_000]);
-        let events = said(solo.events());
-        assert!(events[0].starts_with("inbound InvalidData: request is at least "), "{events:?}");
-        assert!(events[0].contains("but the limit for /files/1 is 1"), "{events:?}");
+        assert!(solo.events().is_empty(), "of what was never told 0.57 tells no end either");
+        assert_eq!(solo.was_reset(inbound), Some(Code::RESOURCE_LIMIT));
 
         solo.app(|behaviour| behaviour.send_request(&peer(1), "a".into()));
         let outbound = solo.outbound(peer(1))[0];
@@ -240,7 +239,7 @@ fn addresses_that_were_added_are_known() {
     let address: peerage_core::Multiaddr = "/memory/7".parse().unwrap();
     assert!(solo.app(|behaviour| behaviour.add_address(&peer(1), address.clone())));
     assert!(!solo.app(|behaviour| behaviour.add_address(&peer(1), address.clone())));
-    assert_eq!(solo.behaviour().addresses_of(&peer(1), solo.now()), [address.clone()]);
+    assert_eq!(solo.behaviour().addresses_of(&peer(1), solo.now()), std::slice::from_ref(&address));
     solo.app(|behaviour| behaviour.remove_address(&peer(1), &address));
     assert!(solo.behaviour().addresses_of(&peer(1), solo.now()).is_empty());
 }
@@ -374,8 +373,9 @@ fn an_error_of_the_codec_is_told_as_it_is() {
         }
         solo.poll();
         let why = if fails == "panic" { "the codec panicked" } else { fails };
-        let side = if outbound { "outbound" } else { "inbound" };
-        assert_eq!(said(solo.events()), [format!("{side} Other: {why}")]);
+        // Of what was never told 0.57 tells no end either.
+        let told = if outbound { vec![format!("outbound Other: {why}")] } else { vec![] };
+        assert_eq!(said(solo.events()), told);
         solo.advance(60 * SECOND);
         assert!(solo.events().is_empty());
         assert_eq!(solo.next_timeout(), None);
@@ -401,7 +401,7 @@ fn a_codec_that_waits_for_ever_is_given_up_at_the_deadline() {
     let theirs = solo.peer_opens(connection, &NAME).unwrap();
     solo.peer_sends_bytes(theirs, "hel");
     solo.advance(10 * SECOND);
-    assert_eq!(said(solo.events()), ["outbound Timeout", "inbound Timeout"]);
+    assert_eq!(said(solo.events()), ["outbound Timeout"]);
     assert!(solo.is_over(ours) && solo.is_over(theirs));
 }
 
