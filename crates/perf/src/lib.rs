@@ -44,12 +44,12 @@ pub struct RunParams {
     pub to_receive: usize,
 }
 
-/// How long a run took.
+/// How long a run took, as the one who moves it sees it: a server uploads what it sends back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunDuration {
-    /// From the beginning until all that was sent has arrived.
+    /// Sending: of a client until all of it has arrived.
     pub upload: Duration,
-    /// From then on until the end.
+    /// Receiving, to the end.
     pub download: Duration,
 }
 

@@ -92,13 +92,16 @@ impl Moving {
                 if now > 0 {
                     return Ok(Step::Sent(now));
                 }
-                poll_fn(|cx| futures::AsyncWrite::poll_close(Pin::new(&mut self.stream), cx)).await?;
                 Ok(match role {
                     Role::Client { to_receive } => {
+                        poll_fn(|cx| futures::AsyncWrite::poll_close(Pin::new(&mut self.stream), cx)).await?;
                         self.phase = Phase::Receive { left: Some(to_receive) };
                         Step::Turned
                     }
+                    // A client that has everything may be gone before it could say so.
                     Role::Server => {
+                        poll_fn(|cx| futures::AsyncWrite::poll_flush(Pin::new(&mut self.stream), cx)).await?;
+                        self.stream.finish();
                         self.phase = Phase::Over;
                         Step::Over(Ok(()))
                     }

@@ -33,7 +33,7 @@ struct Running {
     received: u64,
     sent: u64,
     since: Instant,
-    /// How long the peer's upload took.
+    /// How long everything took to come.
     received_in: Option<Duration>,
 }
 
@@ -94,8 +94,7 @@ impl NetworkBehaviour for Behaviour {
         if let (Ok(()), Some(received_in)) = (over, received_in) {
             let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
             let params = RunParams { to_send: bytes(sent), to_receive: bytes(received) };
-            // As the client sees them: what it sends is the upload.
-            let duration = RunDuration { upload: received_in, download: now.since(since) };
+            let duration = RunDuration { upload: now.since(since), download: received_in };
             self.outbox.event(Event { remote_peer_id: peer, stats: Run { params, duration } });
         }
     }

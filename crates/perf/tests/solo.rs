@@ -66,7 +66,7 @@ fn p2_the_server_sends_nothing_before_the_client_has_ended_its_half() {
     solo.poll();
     let event = solo.events().pop().unwrap();
     assert_eq!((event.stats.params.to_receive, event.stats.params.to_send), (5_000, 0x1_0000));
-    assert_eq!((event.remote_peer_id, event.stats.duration.upload), (peer(1), 3 * SECOND));
+    assert_eq!((event.remote_peer_id, event.stats.duration.download), (peer(1), 3 * SECOND));
 }
 
 #[test]
