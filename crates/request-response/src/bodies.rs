@@ -12,7 +12,7 @@
 //! ```
 use crate::{
     Half, Requests, Service, TooLong,
-    tasks::{Tasks, Writer},
+    tasks::{Tasks, Writer, Written},
 };
 use bytes::Bytes;
 use futures::{
@@ -182,9 +182,15 @@ impl AsyncWrite for WriteHalf {
     }
 }
 
+impl Written for WriteHalf {
+    fn finish(&mut self) {
+        lock(&self.0).finish();
+    }
+}
+
 /// Head, body, end.
 async fn write(
-    mut to: impl AsyncWrite + Unpin,
+    mut to: impl Written,
     content: Content,
     half: Half,
     protocol: StreamProtocol,
@@ -206,7 +212,8 @@ async fn write(
     while let Some(part) = body.next().await {
         to.write_all(&part?).await?;
     }
-    to.close().await
+    to.finish();
+    Ok(())
 }
 
 struct Streamed;

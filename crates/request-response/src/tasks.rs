@@ -16,7 +16,22 @@ use std::{
 };
 
 /// The half of a stream that a response is written to.
-pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+pub(crate) type Writer = Box<dyn Written>;
+
+/// Ends without a word of the peer that it has everything: the other half, or its end, says so soon enough.
+pub(crate) trait Written: AsyncWrite + Send + Unpin {
+    fn finish(&mut self);
+}
+impl Written for Stream {
+    fn finish(&mut self) {
+        Stream::finish(self);
+    }
+}
+impl<W: Written + ?Sized> Written for Box<W> {
+    fn finish(&mut self) {
+        (**self).finish();
+    }
+}
 
 /// A codec that does its own reading and writing.
 pub(crate) trait Tasks<Q, R>: Send {

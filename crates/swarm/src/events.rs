@@ -103,6 +103,7 @@ impl<T> EventFeed<T> {
         lock(&self.queue).events.len()
     }
     /// How many were dropped so far.
+    #[allow(clippy::misnamed_getters, reason = "`dropped` is what the reader has not been told yet")]
     pub fn dropped(&self) -> u64 {
         lock(&self.queue).dropped_ever
     }

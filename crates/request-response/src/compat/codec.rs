@@ -1,9 +1,9 @@
 use crate::{
     Format,
     format::AnyFormat,
-    tasks::{Tasks, Writer},
+    tasks::{Tasks, Writer, Written},
 };
-use futures::{AsyncRead, AsyncWrite, AsyncWriteExt, FutureExt, future::BoxFuture};
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture};
 use peerage_core::{Stream, StreamProtocol};
 use std::{fmt, io, sync::Arc};
 
@@ -101,7 +101,7 @@ impl<C: Codec + Clone + Send + 'static> Tasks<C::Request, C::Response> for Strea
         async move {
             let (mut codec, protocol) = codec?;
             codec.write_request(&protocol, &mut stream, request).await?;
-            AsyncWriteExt::close(&mut stream).await?;
+            stream.finish();
             codec.read_response(&protocol, &mut stream).await
         }
         .boxed()
@@ -129,7 +129,8 @@ impl<C: Codec + Clone + Send + 'static> Tasks<C::Request, C::Response> for Strea
         async move {
             let (mut codec, protocol) = codec?;
             codec.write_response(&protocol, &mut stream, response).await?;
-            AsyncWriteExt::close(&mut stream).await
+            stream.finish();
+            Ok(())
         }
         .boxed()
     }
