@@ -291,7 +291,7 @@ async fn thousands_at_once_wait_for_their_turn_and_none_is_lost() {
         let counted = Counted::new(&count);
         highest.fetch_max(count.load(Ordering::Relaxed), Ordering::Relaxed);
         async move {
-            if n % 7 == 0 {
+            if n.is_multiple_of(7) {
                 tokio::time::sleep(Duration::from_millis(1)).await; // It needs a task of its own.
             }
             drop(counted);
