@@ -198,26 +198,24 @@ fn a_small_request_on_a_stream_of_its_own_costs_six_allocations_on_each_side_at_
 }
 
 /// Asks one request after another, and answers whatever is asked; so many times.
-fn ask_and_answer<B: NetworkBehaviour>(
+async fn ask_and_answer<B: NetworkBehaviour>(
     (a, b): (&mut Swarm<B>, &mut Swarm<B>),
     times: usize,
     ask: impl Fn(&mut B),
     on: impl Fn(&mut B, B::ToSwarm) -> bool,
-) -> impl Future<Output = ()> {
-    async move {
-        ask(a.behaviour_mut());
-        let mut left = times;
-        while left > 0 {
-            let (asks, event) = tokio::select! {
-                event = a.select_next_some() => (true, event),
-                event = b.select_next_some() => (false, event),
-            };
-            let SwarmEvent::Behaviour(event) = event else { continue };
-            let swarm = if asks { &mut *a } else { &mut *b };
-            if on(swarm.behaviour_mut(), event) {
-                left -= 1;
-                ask(a.behaviour_mut());
-            }
+) {
+    ask(a.behaviour_mut());
+    let mut left = times;
+    while left > 0 {
+        let (asks, event) = tokio::select! {
+            event = a.select_next_some() => (true, event),
+            event = b.select_next_some() => (false, event),
+        };
+        let SwarmEvent::Behaviour(event) = event else { continue };
+        let swarm = if asks { &mut *a } else { &mut *b };
+        if on(swarm.behaviour_mut(), event) {
+            left -= 1;
+            ask(a.behaviour_mut());
         }
     }
 }

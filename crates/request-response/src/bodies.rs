@@ -66,7 +66,7 @@ enum Kind {
     Bytes(Bytes),
     Parts(BoxStream<'static, io::Result<Bytes>>),
     Peer {
-        reader: Reader,
+        reader: Box<Reader>,
         /// The peer answers before it has heard everything.
         writing: Option<BoxFuture<'static, io::Result<()>>>,
     },
@@ -233,7 +233,7 @@ impl Tasks<Content, Content> for Streamed {
                 }
             };
             let (head, reader) = read;
-            Ok(Content { head, body: Body(Kind::Peer { reader, writing }) })
+            Ok(Content { head, body: Body(Kind::Peer { reader: Box::new(reader), writing }) })
         }
         .boxed()
     }
@@ -246,7 +246,8 @@ impl Tasks<Content, Content> for Streamed {
         async move {
             let (mut reader, writer) = split(stream);
             let head = reader.head(Half::Request, &protocol).await?;
-            let request = Content { head, body: Body(Kind::Peer { reader, writing: None }) };
+            let request =
+                Content { head, body: Body(Kind::Peer { reader: Box::new(reader), writing: None }) };
             Ok((request, Box::new(writer) as Writer))
         }
         .boxed()

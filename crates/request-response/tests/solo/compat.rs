@@ -240,7 +240,7 @@ fn addresses_that_were_added_are_known() {
     let address: peerage_core::Multiaddr = "/memory/7".parse().unwrap();
     assert!(solo.app(|behaviour| behaviour.add_address(&peer(1), address.clone())));
     assert!(!solo.app(|behaviour| behaviour.add_address(&peer(1), address.clone())));
-    assert_eq!(solo.behaviour().addresses_of(&peer(1), solo.now()), [address.clone()]);
+    assert_eq!(solo.behaviour().addresses_of(&peer(1), solo.now()), std::slice::from_ref(&address));
     solo.app(|behaviour| behaviour.remove_address(&peer(1), &address));
     assert!(solo.behaviour().addresses_of(&peer(1), solo.now()).is_empty());
 }
