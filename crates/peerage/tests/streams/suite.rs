@@ -48,7 +48,8 @@ pub(crate) async fn what_is_written_is_read_and_closing_waits_until_it_has_arriv
         soon(async {
             let mut read = vec![0; size];
             let (wrote, got) = tokio::join!(ours.write_all(&sent), theirs.read_exact(&mut read));
-            (wrote.unwrap(), got.unwrap());
+            wrote.unwrap();
+            got.unwrap();
             assert!(read == sent, "{size}");
         })
         .await;
