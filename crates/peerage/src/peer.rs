@@ -42,7 +42,6 @@ use futures::{Stream, StreamExt};
 use lan::Lan;
 use peerage_core::{Bound, Multiaddr, PeerId};
 use peerage_floodsub::Topic;
-use peerage_runtime::Lock;
 use peerage_stream as stream;
 use peerage_swarm::{ConnectError, DialOpts, Handle, HandleError};
 use router::Router;
@@ -77,8 +76,6 @@ pub struct Peer {
     streams: stream::Control,
     name: Arc<str>,
     identity: Identity,
-    /// On the identity.
-    _lock: Arc<Option<Lock>>,
 }
 
 impl Peer {

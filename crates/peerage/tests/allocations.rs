@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use peerage::{
-    PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder,
+    Peer, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder,
     bytes::Bytes,
     floodsub::{Flood, FloodEvent},
     futures::{StreamExt, future::select, pin_mut},
@@ -274,6 +274,34 @@ fn a_small_request_of_cbor_costs_few_more() {
     });
     // Besides: what is written, on each side, and the channel's knowledge whether it is still open.
     assert!(each <= 16.0, "{each}");
+}
+
+/// Beside the streams of the bare swarm: the body, what is handed over, the answer's way back, the handler, and two of CBOR.
+#[test]
+fn a_small_request_through_peer_costs_few_more_and_none_per_wake_up() {
+    const TIMES: usize = 20_000;
+    const IN_FLIGHT: usize = 256;
+    let runtime = runtime();
+    let (a, b) = runtime.block_on(async {
+        let start = || Peer::lan("count").ephemeral().without_mdns().listen(["/ip4/127.0.0.1/tcp/0"]);
+        let (a, b) = (start().await.unwrap(), start().await.unwrap());
+        b.serve("/ask/1", |_: PeerId, text: [u8; 32]| async move { Ok(text) }).await.unwrap();
+        a.connect(b.addresses().await.unwrap().remove(0)).await.unwrap();
+        (a, b)
+    });
+    let ask = |times: usize| {
+        let ask = |_| a.request::<[u8; 32]>(b.id(), "/ask/1", &[7; 32]);
+        let all = peerage::futures::stream::iter(0..times).map(ask).buffer_unordered(IN_FLIGHT);
+        runtime.block_on(all.for_each(async |answer| assert_eq!(answer.unwrap(), [7; 32])));
+    };
+    ask(2_000);
+    let before = runtime.block_on(a.report()).unwrap().swarm.handle;
+    let each = counted("a request of 32 bytes through Peer, 256 in flight", TIMES, || ask(TIMES));
+    let after = runtime.block_on(a.report()).unwrap().swarm.handle;
+    let (commands, batches) = (after.commands - before.commands, after.batches - before.batches);
+    println!("{commands} commands in {batches} batches");
+    assert!(commands > 8 * batches, "many at once");
+    assert!(each <= 24.0, "{each}");
 }
 
 #[test]

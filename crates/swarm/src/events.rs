@@ -48,8 +48,9 @@ struct Queue<T> {
     events: VecDeque<(usize, T)>,
     bytes: usize,
     /// Dropped since the reader was last told.
+    untold: u64,
+    /// Dropped ever.
     dropped: u64,
-    dropped_ever: u64,
     reader: Option<Waker>,
     /// Nothing more comes.
     ended: bool,
@@ -63,8 +64,8 @@ impl<T> Events<T> {
         let queue = Arc::new(Mutex::new(Queue {
             events: VecDeque::new(),
             bytes: 0,
+            untold: 0,
             dropped: 0,
-            dropped_ever: 0,
             reader: None,
             ended: false,
             closed: false,
@@ -105,7 +106,7 @@ impl<T> EventFeed<T> {
     /// How many were dropped so far.
     #[allow(clippy::misnamed_getters, reason = "`dropped` is what the reader has not been told yet")]
     pub fn dropped(&self) -> u64 {
-        lock(&self.queue).dropped_ever
+        lock(&self.queue).dropped
     }
 }
 
@@ -117,8 +118,8 @@ impl<T> Queue<T> {
         while is_full(self) {
             let Some((weight, event)) = self.events.pop_front() else { return };
             self.bytes = self.bytes.saturating_sub(weight);
+            self.untold = self.untold.saturating_add(1);
             self.dropped = self.dropped.saturating_add(1);
-            self.dropped_ever = self.dropped_ever.saturating_add(1);
             dropped.push(event);
         }
     }
@@ -133,7 +134,7 @@ impl<T> Stream for Events<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut queue = lock(&self.queue);
-        let dropped = std::mem::take(&mut queue.dropped);
+        let dropped = std::mem::take(&mut queue.untold);
         if dropped > 0 {
             return Poll::Ready(Some(Err(Lagged(dropped))));
         }
@@ -179,7 +180,7 @@ impl<T> fmt::Debug for Events<T> {
         f.debug_struct("Events")
             .field("waiting", &queue.events.len())
             .field("bytes", &queue.bytes)
-            .field("dropped", &queue.dropped_ever)
+            .field("dropped", &queue.dropped)
             .finish()
     }
 }

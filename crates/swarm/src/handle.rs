@@ -143,7 +143,8 @@ impl<B: NetworkBehaviour> Handle<B> {
         WeakHandle(Arc::downgrade(&self.alive))
     }
 
-    /// Asks something of the behaviour. Its clock is right, and what it asked for before has been done.
+    /// Asks something of the behaviour, and returns once the swarm has done what that asked for, as far as it can be done at once:
+    /// connections have been told. The behaviour's clock is right, and what it asked for before has been done.
     ///
     /// The closure runs in the swarm's task and must not block. Dropped before it was handed over, the call does nothing;
     /// later, the closure runs all the same.
@@ -190,7 +191,8 @@ impl<B: NetworkBehaviour> Handle<B> {
     ) -> Result<R, HandleError> {
         let (reply, answer) = oneshot::channel();
         let command = Box::new(move |running: &mut Running<B>| {
-            let _ = reply.send(running.guarded(work)); // Nobody may be waiting any more.
+            let result = running.guarded(work);
+            running.reply_later(move || drop(reply.send(result))); // Nobody may be waiting any more.
         });
         self.alive.inbox.push(command).await?;
         answer.await.unwrap_or_else(|_| Err(self.why_ended()))

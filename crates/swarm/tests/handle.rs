@@ -202,7 +202,7 @@ async fn a_behaviour_that_panics_ends_the_swarm_and_says_so() {
         let crashed = HandleError::Crashed("a bug".into());
         let ended = handle.ended();
         let asked = handle.with(|shouts| shouts.1 = true).await;
-        assert_eq!(asked, Ok(()), "what was asked went well");
+        assert_eq!(asked, Err(crashed.clone()), "what was asked led to it");
         assert_eq!(ended.await, crashed);
         assert_eq!(handle.with(|_| ()).await, Err(crashed));
         assert_eq!(events.collect::<Vec<_>>().await.len(), 0, "and the events end");

@@ -38,8 +38,8 @@ impl ToProtocol for String {
 pub(super) enum Answer {
     Response(Bytes),
     Failed(RequestError),
-    /// There was no room; now there is.
-    Again,
+    /// There was no room; now there is. The request, as it was.
+    Again(Bytes),
 }
 
 impl Peer {
@@ -79,12 +79,12 @@ impl Peer {
         &self,
         to: PeerId,
         protocol: StreamProtocol,
-        body: Bytes,
+        mut body: Bytes,
         limits: Limits,
     ) -> Result<Bytes, RequestError> {
         loop {
             let (reply, answer) = oneshot::channel();
-            let ask = Ask::new(body.clone()).with(protocol.clone()).limits(limits);
+            let ask = Ask::new(body).with(protocol.clone()).limits(limits);
             let router = self.router.clone();
             self.handle.post(move |swarm| hand_over(swarm, &router, to, ask, reply)).await?;
             let mut given_up = GivenUp { handle: &self.handle, router: &self.router, armed: true };
@@ -93,7 +93,7 @@ impl Peer {
             match answer {
                 Ok(Answer::Response(body)) => return Ok(body),
                 Ok(Answer::Failed(error)) => return Err(error),
-                Ok(Answer::Again) => {}
+                Ok(Answer::Again(again)) => body = again,
                 Err(oneshot::Canceled) => return Err(self.handle.ended().await.into()),
             }
         }
@@ -110,10 +110,13 @@ fn hand_over(
     if reply.is_canceled() {
         return;
     }
-    match swarm.behaviour_mut().ask(to, ask) {
-        Ok(id) => router.lock().asked(id, reply),
-        Err(NotAsked::QueueFull { .. }) => router.lock().wait_for_room(reply),
-        Err(error) => {
+    let lan = swarm.behaviour_mut();
+    // Kept only if it has to wait: it would cost every request an allocation.
+    let kept = (!lan.has_room(ask.request.len())).then(|| ask.request.clone());
+    match (lan.ask(to, ask), kept) {
+        (Ok(id), _) => router.lock().asked(id, reply),
+        (Err(NotAsked::QueueFull { .. }), Some(body)) => router.lock().wait_for_room(body, reply),
+        (Err(error), _) => {
             let _ = reply.send(Answer::Failed(error.into())); // Whoever gave up does not wait.
         }
     }

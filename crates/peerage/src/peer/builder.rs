@@ -141,11 +141,11 @@ impl PeerBuilder {
             .build();
 
         let router = Router::default();
-        let routes = EndRoutes(router.clone());
+        let routes = EndRoutes { router: router.clone(), _lock: lock };
         let handle = swarm.spawn_with(move |swarm, event| {
             let SwarmEvent::Behaviour(told) = event else { return };
             let refused = {
-                let mut routes = routes.0.lock();
+                let mut routes = routes.router.lock();
                 routes.route(told);
                 routes.refused()
             };
@@ -153,24 +153,20 @@ impl PeerBuilder {
                 swarm.behaviour_mut().answer(id, Err(Code::RESOURCE_LIMIT));
             }
         });
-        let peer = Peer {
-            handle,
-            router,
-            streams: control,
-            name: self.name.into(),
-            identity,
-            _lock: Arc::new(lock),
-        };
+        let peer = Peer { handle, router, streams: control, name: self.name.into(), identity };
         peer.listen(self.listen).await?;
         Ok(peer)
     }
 }
 
-/// In the swarm's task: when that ends, events do.
-struct EndRoutes(Router);
+/// In the swarm's task: when that has said its goodbyes and ends, events do, and the identity is free.
+struct EndRoutes {
+    router: Router,
+    _lock: Option<Lock>,
+}
 impl Drop for EndRoutes {
     fn drop(&mut self) {
-        self.0.end();
+        self.router.end();
     }
 }
 

@@ -86,6 +86,9 @@ impl Lan {
     pub(super) fn ask(&mut self, peer: PeerId, ask: Ask<Bytes>) -> Result<OutboundRequestId, NotAsked> {
         self.protocols.requests.ask_with(peer, ask)
     }
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.protocols.requests.has_room(bytes)
+    }
     pub(super) fn give_up(&mut self, id: OutboundRequestId) {
         self.protocols.requests.cancel(id);
     }

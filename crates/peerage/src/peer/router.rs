@@ -30,7 +30,7 @@ pub(super) struct Routes {
     /// Who waits for which answer: as many as `request.waiting` and `request.streams` let be.
     asked: Table<OutboundRequestId, oneshot::Sender<Answer>>,
     /// Who waits for room.
-    no_room: Vec<oneshot::Sender<Answer>>,
+    no_room: Vec<(Bytes, oneshot::Sender<Answer>)>,
     /// What is served, and where requests wait for their handlers.
     desks: BTreeMap<StreamProtocol, Arc<Desk>>,
     /// Requests that found their desk full, to be refused.
@@ -82,15 +82,15 @@ impl Routes {
     pub(super) fn asked(&mut self, id: OutboundRequestId, reply: oneshot::Sender<Answer>) {
         self.asked.insert(id, reply);
     }
-    pub(super) fn wait_for_room(&mut self, reply: oneshot::Sender<Answer>) {
-        self.no_room.retain(|reply| !reply.is_canceled());
-        self.no_room.push(reply);
+    pub(super) fn wait_for_room(&mut self, body: Bytes, reply: oneshot::Sender<Answer>) {
+        self.no_room.push((body, reply));
     }
     /// Requests nobody waits for any more.
     pub(super) fn given_up(&mut self) -> Vec<OutboundRequestId> {
         let given_up = self.asked.in_any_order().filter(|(_, reply)| reply.is_canceled());
         let given_up: Vec<_> = given_up.map(|(id, _)| *id).collect();
         given_up.iter().for_each(|id| drop(self.asked.remove(id)));
+        self.no_room.retain(|(_, reply)| !reply.is_canceled());
         given_up
     }
     /// `false`: it is served already.
@@ -152,8 +152,8 @@ impl Routes {
             }
             Asked::NotAnswered { peer, id, error, .. } => self.not_answered(peer, id, &error),
             Asked::Room => {
-                for reply in self.no_room.drain(..) {
-                    let _ = reply.send(Answer::Again); // Whoever gave up does not wait.
+                for (body, reply) in self.no_room.drain(..) {
+                    let _ = reply.send(Answer::Again(body)); // Whoever gave up does not wait.
                 }
             }
             _ => {}

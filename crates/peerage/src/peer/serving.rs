@@ -111,7 +111,7 @@ impl Peer {
         };
         let runtime = clerk.runtime.clone();
         runtime.spawn(clerk.work(handle).boxed());
-        self.told_to_connections().await
+        Ok(())
     }
     /// Answers requests of a protocol no more; those at its desk are given up. `false`: it was not served.
     ///
@@ -127,14 +127,7 @@ impl Peer {
             }
             true
         });
-        let unserved = unserved.await?;
-        self.told_to_connections().await?;
-        Ok(unserved)
-    }
-    /// What was asked of the swarm is carried out right after its answer, on which another thread may act first: whoever is asked
-    /// again has done it.
-    async fn told_to_connections(&self) -> Result<(), ServeError> {
-        Ok(self.handle.with(|_| ()).await?)
+        Ok(unserved.await?)
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn run<B: NetworkBehaviour>(swarm: Swarm<B>, end: End<B>, on_ev
         on_event,
         connecting: Connecting::default(),
         batch: VecDeque::new(),
+        replies: Vec::new(),
         stats: HandleStats::default(),
         leaving: false,
     };
@@ -74,6 +75,8 @@ pub(super) struct Running<B: NetworkBehaviour> {
     on_event: OnEvent<B>,
     connecting: Connecting,
     batch: VecDeque<Command<B>>,
+    /// To be given once the swarm has done what was asked.
+    replies: Vec<Box<dyn FnOnce() + Send>>,
     stats: HandleStats,
     /// No handle was left, and goodbyes have begun.
     leaving: bool,
@@ -88,6 +91,10 @@ impl<B: NetworkBehaviour> Running<B> {
             tracing::error!(%message, "what was asked of the swarm panicked");
             HandleError::Panicked(message)
         })
+    }
+    /// Whoever hears the answer may rely on it, on another thread at once.
+    pub(super) fn reply_later(&mut self, reply: impl FnOnce() + Send + 'static) {
+        self.replies.push(Box::new(reply));
     }
     pub(super) fn connect(&mut self, opts: DialOpts, reply: Reply) {
         let peer = opts.get_peer_id();
@@ -120,6 +127,18 @@ impl<B: NetworkBehaviour> Running<B> {
         }
     }
 
+    /// The swarm, until it waits or others are to have their turn.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..BUDGET {
+            match self.swarm.poll_next_unpin(cx) {
+                Poll::Ready(Some(event)) => self.on_event(event),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
     fn on_event(&mut self, event: SwarmEvent<B::ToSwarm>) {
         self.stats.events += 1;
         self.connecting.on_event(&event);
@@ -144,15 +163,9 @@ impl<B: NetworkBehaviour> Future for Running<B> {
         if abandoned && !std::mem::replace(&mut this.leaving, true) {
             this.swarm.begin_shutdown(GOODBYE);
         }
-        for _ in 0..BUDGET {
-            match this.swarm.poll_next_unpin(cx) {
-                Poll::Ready(Some(event)) => this.on_event(event),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let driven = this.drive(cx);
+        this.replies.drain(..).for_each(|reply| reply());
+        driven
     }
 }
 
