@@ -208,7 +208,15 @@ async fn ask(peer: PeerId, mut control: Control, name: StreamProtocol, tcp: TcpS
         }
         Err(error) => {
             abort(tcp);
-            Over { peer, failure: None, unopened: Some(error) }
+            match error {
+                // It may say no before we have heard that it speaks the protocol.
+                OpenStreamError::Io(error)
+                    if matches!(StreamFailure::of(&error), Some(StreamFailure::Reset(_))) =>
+                {
+                    Over { peer, failure: Some(Broken::Stream(error).words(&peer)), unopened: None }
+                }
+                error => Over { peer, failure: None, unopened: Some(error) },
+            }
         }
     }
 }

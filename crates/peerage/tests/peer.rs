@@ -153,6 +153,9 @@ async fn whoever_does_not_read_delays_nobody_and_is_told_what_it_lost() {
         let sent = join_all((0..100).map(|n| hers.send(format!("{}", part * 100 + n))));
         assert!(soon(sent).await.into_iter().all(|sent| sent.unwrap().to == [ben.id()]), "it has them");
     }
+    // His connection has them all; his behaviour hears of them in its own time.
+    let told = async { while ben.report().await.unwrap().events_dropped < 1_500 - 1_024 {} };
+    soon(told).await;
     let lost = match next(&mut his).await {
         RoomEvent::Lagged(lost) => lost,
         other => panic!("{other:?}"),

@@ -43,6 +43,8 @@ const WORD: Duration = Duration::from_millis(1);
 /// After so long without anything to do, room that is not used is given back. Soon, so that it serves the connections that
 /// come next: what the system's allocator holds in pieces it never gives back.
 const QUIET: Duration = Duration::from_millis(250);
+/// A busy connection is asked ever less often, down to this.
+const SELDOM: Duration = Duration::from_secs(4);
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -77,6 +79,7 @@ pub(crate) struct Task<M> {
     told: bool,
     /// When to look whether the connection is quiet, and whether anything was done since the last look.
     quiet_at: Option<Instant>,
+    quiet_in: Duration,
     worked: bool,
 }
 
@@ -125,6 +128,7 @@ impl<M: Send + 'static> Task<M> {
             heard: None,
             told: false,
             quiet_at: None,
+            quiet_in: QUIET,
             worked: true,
         }
     }
@@ -172,6 +176,7 @@ impl<M: Send + 'static> Task<M> {
         }
         self.quiet_at = None;
         if !std::mem::take(&mut self.worked) {
+            self.quiet_in = QUIET;
             self.io.shrink();
             self.link.shrink();
             self.shim.shrink();
@@ -179,7 +184,8 @@ impl<M: Send + 'static> Task<M> {
             self.commands.shrink_to_fit();
             self.jobs.shrink_to_fit();
         } else {
-            self.quiet_at = Some(now.after(QUIET));
+            self.quiet_in = (self.quiet_in * 2).min(SELDOM);
+            self.quiet_at = Some(now.after(self.quiet_in));
         }
     }
 
@@ -265,7 +271,7 @@ impl<M: Send + 'static> Task<M> {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
         if self.worked {
-            self.quiet_at.get_or_insert(now.after(QUIET));
+            self.quiet_at.get_or_insert(now.after(self.quiet_in));
         }
         let all = [self.link.next_timeout(), self.io.next_timeout(), closing, word, self.quiet_at];
         let at = all.into_iter().flatten().min();
