@@ -3,7 +3,9 @@
 //! | file | |
 //! |---|---|
 //! | `streams.rs` | a behaviour that opens raw streams, dials and hangs up, on behalf of handles |
-//! | `node.rs` | a swarm with it |
+//! | `requests.rs` | requests, asked and answered in the swarm's task |
+//! | `raw.rs` | a raw stream that ends as those of other stacks do |
+//! | `node.rs` | a swarm with both |
 //! | `flood.rs` | floodsub |
 //! | `idle.rs` | thousands of peers that do nothing, for the servers of all stacks |
 #![forbid(unsafe_code)]
@@ -11,6 +13,8 @@
 mod flood;
 mod idle;
 mod node;
+mod raw;
+mod requests;
 mod streams;
 
 use bench_kit::Arguments;

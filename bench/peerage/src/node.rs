@@ -1,12 +1,18 @@
-use crate::streams::{Ask, Connection, Streams};
+use crate::{
+    raw::Raw,
+    requests::{Question, drive, requests},
+    streams::{Ask, Connection, Streams},
+};
 use bench_kit::{Node, Setup, Transport, failed};
 use peerage::{
-    Stream, Swarm, SwarmBuilder,
+    Swarm, SwarmBuilder,
+    bytes::Bytes,
     futures::{
         SinkExt, StreamExt,
         channel::{mpsc, oneshot},
     },
     identify, noise, ping,
+    request_response::Requests,
     swarm::{self, ConnectionLimits, NetworkBehaviour, SwarmEvent},
     tcp, tls, yamux,
 };
@@ -16,6 +22,7 @@ use std::{io, sync::Arc, time::Duration};
 #[derive(Clone)]
 pub(crate) struct Peerage {
     asks: mpsc::Sender<Ask>,
+    questions: mpsc::Sender<Question>,
     address: Arc<str>,
 }
 
@@ -23,6 +30,7 @@ pub(crate) struct Peerage {
 #[behaviour(crate = "peerage::swarm")]
 pub(crate) struct Behaviour {
     streams: Streams,
+    requests: Requests<Bytes, Bytes>,
     ping: Option<ping::Behaviour>,
     identify: Option<identify::Behaviour>,
 }
@@ -48,7 +56,7 @@ fn muxer() -> yamux::Config {
 
 impl Node for Peerage {
     type Connection = Connection;
-    type Stream = Stream;
+    type Stream = Raw;
 
     async fn start(setup: Setup) -> io::Result<Self> {
         let (streams, asks) = Streams::new(setup.serves);
@@ -65,6 +73,7 @@ impl Node for Peerage {
         let mut swarm = builder
             .with_behaviour(|key| Behaviour {
                 streams,
+                requests: requests(setup.serves.is_some()),
                 ping: setup.idle.then(ping::Behaviour::default),
                 identify: setup.idle.then(|| {
                     identify::Behaviour::new(identify::Config::new("/bench/1".into(), key.public()))
@@ -83,8 +92,17 @@ impl Node for Peerage {
             };
             address = listen(&mut swarm, on).await?;
         }
-        tokio::spawn(async move { while swarm.next().await.is_some() {} });
-        Ok(Self { asks, address: address.into() })
+        let (questions, asked) = mpsc::channel(1024);
+        tokio::spawn(drive(
+            swarm,
+            asked,
+            |behaviour| &mut behaviour.requests,
+            |event| match event {
+                BehaviourEvent::Requests(told) => Some(told),
+                _ => None,
+            },
+        ));
+        Ok(Self { asks, questions, address: address.into() })
     }
     fn address(&self) -> String {
         self.address.to_string()
@@ -96,9 +114,15 @@ impl Node for Peerage {
         self.asks.clone().send(Ask::Dial(address, reply)).await.map_err(failed)?;
         answer.await.map_err(failed)?
     }
-    async fn open(&self, on: &Connection) -> io::Result<Stream> {
+    async fn open(&self, on: &Connection) -> io::Result<Raw> {
         let (reply, answer) = oneshot::channel();
         self.asks.clone().send(Ask::Open(*on, reply)).await.map_err(failed)?;
+        Ok(Raw(answer.await.map_err(failed)??))
+    }
+    async fn request(&self, on: &Connection, body: Vec<u8>) -> io::Result<usize> {
+        let (reply, answer) = oneshot::channel();
+        let question = Question { peer: on.peer, body: body.into(), reply };
+        self.questions.clone().send(question).await.map_err(failed)?;
         answer.await.map_err(failed)?
     }
     async fn close(&self, on: Connection) -> io::Result<()> {

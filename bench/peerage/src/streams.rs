@@ -1,3 +1,4 @@
+use crate::raw::Raw;
 use bench_kit::{node::PROTOCOL, service::Service};
 use peerage::{
     Multiaddr, PeerId, Stream, StreamProtocol,
@@ -100,7 +101,7 @@ impl NetworkBehaviour for Streams {
             StreamEvent::Detached(stream) => match (self.opens.remove(&on.id), self.serves) {
                 (Some(reply), _) => drop(reply.send(Ok(stream))),
                 // On a task of its own, as an application would.
-                (None, Some(service)) => drop(tokio::spawn(bench_kit::serve(service, stream))),
+                (None, Some(service)) => drop(tokio::spawn(bench_kit::serve(service, Raw(stream)))),
                 (None, None) => {}
             },
             StreamEvent::Closed(Err(error)) => {
