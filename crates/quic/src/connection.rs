@@ -32,7 +32,7 @@ pub(crate) use pulse::{Factory, Pulse};
 use crate::{admission::Counters, error};
 use futures::{StreamExt, stream::BoxStream};
 use peerage_core::{
-    Bound, Code, ConnectedPoint, Instant, Key, Native, Permit, Resource, Scope, StreamsEvent, Touched,
+    Bound, Code, ConnectedPoint, Instant, Native, Permit, Resource, Scope, StreamsEvent, Touched,
 };
 use presence::Presence;
 use proof::Proof;
@@ -279,8 +279,11 @@ impl Connection {
             return;
         };
         let key = self.insert((send, recv), permit);
-        self.event(StreamsEvent::Inbound(Key(key)));
-        self.enqueue(key);
+        // It is told with the first bytes: a link lets only so many wait that have not said their name.
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.silent = true;
+        }
+        self.read(key, self.polled_at);
     }
     fn poll_outbound(&mut self) -> Option<(SendStream, RecvStream)> {
         if let Some(spare) = self.spare.take() {

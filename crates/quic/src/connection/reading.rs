@@ -36,6 +36,10 @@ impl Connection {
         }
         let mut chunks = [const { Bytes::new() }; CHUNKS];
         let read = pin!(recv.read_chunks(&mut chunks)).poll(&mut Context::from_waker(&stream.waker));
+        let has_come = !matches!(read, Poll::Pending);
+        if has_come && std::mem::take(&mut stream.silent) && !self.over {
+            self.events.push_back(StreamsEvent::Inbound(Key(key)));
+        }
         match read {
             Poll::Pending => 0,
             Poll::Ready(Ok(Some(n))) => {

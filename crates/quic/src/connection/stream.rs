@@ -13,6 +13,8 @@ pub(super) struct Stream {
     /// Handed out and not consumed; and what that costs.
     pub(super) unread: usize,
     pub(super) price: usize,
+    /// The peer's, and nothing of it has come: a later stream that was opened opens all before it. Nobody has heard of it.
+    pub(super) silent: bool,
     /// Waits for its turn to be read.
     pub(super) queued: bool,
     /// Is not read until more of it is consumed.
@@ -34,6 +36,7 @@ impl Stream {
             waker,
             unread: 0,
             price: 0,
+            silent: false,
             queued: false,
             gated: false,
             blocked: false,
