@@ -42,7 +42,7 @@ const HEARD: Duration = Duration::from_secs(10);
 const WORD: Duration = Duration::from_millis(1);
 /// After so long without anything to do, room that is not used is given back. Soon, so that it serves the connections that
 /// come next: what the system's allocator holds in pieces it never gives back.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(150);
 /// A busy connection is asked ever less often, down to this.
 const SELDOM: Duration = Duration::from_secs(4);
 /// And how long it waits for the peer to close as well.
@@ -210,7 +210,7 @@ impl<M: Send + 'static> Task<M> {
             self.jobs.shrink_to_fit();
         } else {
             self.quiet_in = (self.quiet_in * 2).min(SELDOM);
-            self.quiet_at = Some(now.after(self.quiet_in));
+            self.quiet_at = Some(look_after(now, self.quiet_in));
         }
     }
 
@@ -296,7 +296,7 @@ impl<M: Send + 'static> Task<M> {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
         if self.worked {
-            self.quiet_at.get_or_insert(now.after(self.quiet_in));
+            self.quiet_at.get_or_insert(look_after(now, self.quiet_in));
         }
         let all = [self.link.next_timeout(), self.io.next_timeout(), closing, word, self.quiet_at];
         let at = all.into_iter().flatten().min();
@@ -414,6 +414,13 @@ impl<M: Send + 'static> Future for Task<M> {
             }
         }
     }
+}
+
+/// All connections look at the same moments: ten thousand that are pinged now and then wake the thread at most twenty times a
+/// second for it, not once each.
+fn look_after(now: Instant, time: Duration) -> Instant {
+    let grid = Duration::from_millis(50).as_nanos() as u64;
+    Instant::from_nanos(now.after(time).as_nanos().div_ceil(grid).saturating_mul(grid))
 }
 
 /// Whatever ends the task, a panic of a codec too, ends its connection, and the core hears of it.
