@@ -226,8 +226,8 @@ impl Sealed {
         }
     }
 
-    /// Reads, opens what is whole, feeds the session. Mostly it all comes at once, so there is a second look whether it has:
-    /// cheaper here than after everything else was looked at once more.
+    /// Reads, opens what is whole, feeds the session. What is small has mostly come at once, so there is a second look whether
+    /// it has: cheaper here than after everything else was looked at once more.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
@@ -247,13 +247,13 @@ impl Sealed {
         }
         let unseen = std::mem::take(&mut self.unseen);
         let outcome = match self.read_once(cx, now, &mut buffer, budget) {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(n)) => {
                 let room = buffer.capacity() - buffer.len();
-                let again = !self.read_end && room >= READ && *budget > 0;
+                let again = !self.read_end && n <= SMALL_PART && room >= READ && *budget > 0;
                 match again.then(|| self.read_once(cx, now, &mut buffer, budget)) {
                     Some(Poll::Ready(Err(error))) => Err(error),
                     Some(Poll::Pending) => Ok(Took { some: true, dry: true }),
-                    Some(Poll::Ready(Ok(()))) | None => Ok(Took { some: true, dry: self.read_end }),
+                    Some(Poll::Ready(Ok(_))) | None => Ok(Took { some: true, dry: self.read_end }),
                 }
             }
             Poll::Ready(Err(error)) => Err(error),
@@ -274,7 +274,7 @@ impl Sealed {
         now: Instant,
         buffer: &mut BytesMut,
         budget: &mut usize,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<usize>> {
         let n = ready!(self.socket.poll_read(cx, buffer))?;
         self.read_end = n == 0;
         *budget = budget.saturating_sub(n.max(1));
@@ -284,7 +284,7 @@ impl Sealed {
         {
             *since = now; // It is another part.
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(n))
     }
 
     /// The last words of the records.
