@@ -82,6 +82,7 @@ pub const BOUNDS: &[Bound] = &[
     task::JOBS,
     task::PART,
     task::BUFFERS,
+    task::SEALERS,
     upgrade::INPUT,
     driver::TURN,
     events::EVENTS,

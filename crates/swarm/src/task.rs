@@ -3,7 +3,7 @@ mod io;
 mod mailbox;
 
 pub(crate) use self::{
-    io::{BUFFERS, Io, PART, Sealed},
+    io::{BUFFERS, Io, PART, SEALERS, Sealed},
     mailbox::{MAILBOX, MAILBOX_BYTES, MAILBOX_EVENTS, Mailbox, Ready},
 };
 

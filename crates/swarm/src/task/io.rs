@@ -180,11 +180,19 @@ pub(crate) const BUFFERS: Bound = Bound {
     policy: "drop: one more is given back to the system",
 };
 
+/// As many as there are connections of a thread whose sockets are full, and one.
+pub(crate) const SEALERS: Bound = Bound {
+    name: "swarm.task.sealers",
+    default: 4,
+    unit: "buffers of 64 KiB kept for sealing, per thread",
+    policy: "drop: one more is given back to the system",
+};
+
 thread_local! {
     /// What is read lands here first: an idle connection owns no buffer.
     static READING: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
-    /// What is sealed is made here; it belongs to a connection only while the socket is full.
-    static SEALING: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    /// What is sealed is made in one of these; it belongs to a connection only while the socket is full.
+    static SEALING: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty buffer with [`ROOM`]: one that nobody reads in any more, if there is one.
@@ -398,7 +406,7 @@ impl Sealed {
             // What was written is free to be used again.
             let mut record = std::mem::take(&mut self.output);
             if record.capacity() == 0 {
-                record = SEALING.take();
+                record = SEALING.with_borrow_mut(Vec::pop).unwrap_or_default();
             }
             record.clear();
             while record.len() < BATCH {
@@ -413,7 +421,11 @@ impl Sealed {
                 sealed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             }
             if record.is_empty() {
-                SEALING.set(record);
+                SEALING.with_borrow_mut(|kept| {
+                    if kept.len() < SEALERS.get() {
+                        kept.push(record);
+                    }
+                });
                 return Ok(Wrote::All(some));
             }
             self.output = record;
