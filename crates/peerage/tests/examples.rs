@@ -109,3 +109,21 @@ fn a_voice_is_heard_to_its_last_frame() {
     assert!(heard.starts_with("100 frames, "), "{heard}");
     assert!(caller.child.wait().unwrap().success());
 }
+
+/// `docs/tutorial.md` builds `clock.rs` piece by piece: all of it, in order, and nothing else.
+#[test]
+fn the_tutorial_is_its_example() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+    let (page, example) = (read("../../docs/tutorial.md"), read("examples/clock.rs"));
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//!"));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    let blocks = page.split("\n```rust\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap());
+    let pieces: Vec<String> = blocks.flat_map(lines).collect();
+    for (number, (piece, line)) in pieces.iter().zip(lines(&example)).enumerate() {
+        assert_eq!(*piece, line, "line {number} of the tutorial's code is not the example's");
+    }
+    assert_eq!(pieces.len(), lines(&example).len(), "one of the two goes on");
+}
