@@ -83,7 +83,12 @@ def rows():
                     ceiling = ("tcp-chacha20",)
                     limit = (scenario, TCP, *ceiling)
                 with_factor = {TCP: ((32, 1), (32, 256), (65536, 256)), QUIC: ((32, 256), (65536, 256))}.get(transport, ())
-                yield Row(scenario, transport, "requests/s", stacks + ceiling, limit, (size, in_flight) in with_factor)
+                yield Row(scenario, transport, "requests/s", stacks + ceiling, limit, (size, in_flight) in with_factor,
+                          slow_figure=(size, in_flight, transport) == (32, 256, TLS))
+        # What the handle costs: its limit is our row without it. It prefers TLS to Noise.
+        if transport != TCP:
+            bare = ("request-32-256", transport, OURS)
+            yield Row("peer-request-32-256", transport, "requests/s", (OURS,), bare, slow_figure=True)
 
     # rust-libp2p's floodsub has no signatures, litep2p no floodsub.
     for shape in ("pair", "chain", "mesh"):

@@ -20,6 +20,8 @@ impl FromStr for Transport {
     }
 }
 
+const BY_HANDLE: &str = "peer-";
+
 /// What the runner says: a role, then `--name value` pairs.
 #[derive(Clone, Debug)]
 pub struct Arguments {
@@ -42,8 +44,14 @@ impl Arguments {
     pub fn need<T: FromStr>(&self, name: &str) -> io::Result<T> {
         self.get(name)?.ok_or_else(|| io::Error::other(format!("{name} is missing")))
     }
+    /// `peer-` in front of it is what [`is_by_handle`](Self::is_by_handle) is about.
     pub fn scenario(&self) -> io::Result<String> {
-        self.need("--scenario")
+        let name: String = self.need("--scenario")?;
+        Ok(name.strip_prefix(BY_HANDLE).map(str::to_owned).unwrap_or(name))
+    }
+    /// Whether the scenario goes through the handle a stack gives to applications.
+    pub fn is_by_handle(&self) -> io::Result<bool> {
+        Ok(self.need::<String>("--scenario")?.starts_with(BY_HANDLE))
     }
     pub fn transport(&self) -> io::Result<Transport> {
         self.need("--transport")

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `streams.rs` | a behaviour that opens raw streams, dials and hangs up, on behalf of handles |
 //! | `requests.rs` | requests, asked and answered in the swarm's task |
+//! | `peer.rs` | requests through `Peer` |
 //! | `raw.rs` | a raw stream that ends as those of other stacks do |
 //! | `node.rs` | a swarm with both |
 //! | `flood.rs` | floodsub |
@@ -13,6 +14,7 @@
 mod flood;
 mod idle;
 mod node;
+mod peer;
 mod raw;
 mod requests;
 mod streams;
@@ -24,6 +26,7 @@ fn main() -> std::io::Result<()> {
     match arguments.role.as_str() {
         "floodsub" => bench_kit::pubsub::run::<flood::Network>(&arguments),
         "idle" => idle::run(&arguments),
+        _ if arguments.is_by_handle()? => bench_kit::run::<peer::Handle>(&arguments),
         _ => bench_kit::run::<node::Peerage>(&arguments),
     }
 }

@@ -109,3 +109,40 @@ fn a_voice_is_heard_to_its_last_frame() {
     assert!(heard.starts_with("100 frames, "), "{heard}");
     assert!(caller.child.wait().unwrap().success());
 }
+
+/// `docs/tutorial.md` builds `clock.rs` piece by piece: all of it, in order, and nothing else.
+#[test]
+fn the_tutorial_is_its_example() {
+    let (page, example) = (read("../../docs/tutorial.md"), read("examples/clock.rs"));
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//!"));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    let pieces: Vec<String> = blocks(&page).flat_map(lines).collect();
+    for (number, (piece, line)) in pieces.iter().zip(lines(&example)).enumerate() {
+        assert_eq!(*piece, line, "line {number} of the tutorial's code is not the example's");
+    }
+    assert_eq!(pieces.len(), lines(&example).len(), "one of the two goes on");
+}
+
+/// What it shows of both stacks is compiled in `compat/`.
+#[test]
+fn the_chapter_for_those_who_come_from_rust_libp2p_shows_what_compiles() {
+    let page = read("../../docs/coming-from-rust-libp2p.md");
+    let [theirs, ours] = blocks(&page).collect::<Vec<_>>()[..] else { panic!("two pieces of code") };
+    assert!(read("../../compat/ours/greet.rs").contains(ours));
+    let whole = read("../../compat/theirs/greet.rs");
+    for line in theirs.lines().filter(|line| !line.trim().starts_with("//")) {
+        assert!(whole.lines().any(|there| there == line), "{line}");
+    }
+}
+
+/// Of a file, from the folder of this crate.
+fn read(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(path).unwrap()
+}
+/// Pieces of Rust on a page.
+fn blocks(page: &str) -> impl Iterator<Item = &str> {
+    page.split("\n```rust\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap())
+}

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `plan` | what a seed draws: the network and its weather |
 //! | `chaos` | one seed: things go wrong, and must come right again |
+//! | `asker` | what a peer is: a chat that asks and is asked |
 //! | `record` | what peers have said, and what they never may |
+mod asker;
 mod chaos;
 mod plan;
 pub(super) mod record;
@@ -35,6 +37,7 @@ pub(super) struct Shown {
     pub(super) virtual_time: Duration,
     pub(super) messages: u64,
     pub(super) deliveries: u64,
+    pub(super) requests: u64,
     /// Why it failed, in words; with the last events.
     pub(super) failure: Option<(String, String)>,
 }
@@ -64,22 +67,23 @@ pub(super) fn command(args: &args::Sweep, events: bool, output: Output) -> Resul
     let sum = |of: fn(&Shown) -> u64| all.iter().map(of).sum::<u64>();
     let virtual_time: Duration = all.iter().map(|shown| shown.virtual_time).sum();
     let (events, messages) = (sum(|shown| shown.events), sum(|shown| shown.messages));
-    let deliveries = sum(|shown| shown.deliveries);
+    let (deliveries, requests) = (sum(|shown| shown.deliveries), sum(|shown| shown.requests));
     let hash = all.iter().fold(0_u128, |all, shown| all.rotate_left(1) ^ shown.hash);
     let record = json!({
         "v": 1, "scenario": "sweep", "seeds": args.seeds, "from": args.from, "failed": failed,
         "virtual_seconds": virtual_time.as_secs_f64(), "wall_seconds": watch.seconds(), "events": events,
-        "events_hash": format!("{hash:032x}"), "published": messages, "deliveries": deliveries,
+        "events_hash": format!("{hash:032x}"), "published": messages, "deliveries": deliveries, "requests": requests,
     });
     let text = format!(
-        "{}, {} failed: {:.1} virtual hours in {:.1} s, {} events, {} messages, {} deliveries; each seed ran twice",
+        "{}, {} failed: {:.1} virtual hours in {:.1} s, {} events, {} messages, {} deliveries, {} requests; each seed ran twice",
         words::many(args.seeds, "seed"),
         words::count(failed.len() as u64),
         virtual_time.as_secs_f64() / 3600.0,
         watch.seconds(),
         words::count(events),
         words::count(messages),
-        words::count(deliveries)
+        words::count(deliveries),
+        words::count(requests)
     );
     output.result(&record, &text)?;
     Ok(if failed.is_empty() { Exit::Done } else { Exit::Failed })
@@ -143,7 +147,10 @@ mod tests {
         for seed in 1..=3 {
             let shown = twice(seed, Duration::from_secs(20), false);
             assert_eq!(shown.failure, None, "seed {seed}: {}", shown.plan);
-            assert!(shown.messages > 5 && shown.deliveries > shown.messages, "{shown:?}");
+            assert!(
+                shown.messages > 5 && shown.deliveries > shown.messages && shown.requests > 0,
+                "{shown:?}"
+            );
         }
     }
     #[test]

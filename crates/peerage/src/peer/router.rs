@@ -174,6 +174,14 @@ impl Routes {
     }
 }
 
+#[cfg(test)]
+impl Routes {
+    /// Nobody waits for an answer, or for room.
+    pub(super) fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.no_room.is_empty()
+    }
+}
+
 /// To all who still read; what the others had lost.
 fn push<T: Clone>(feeds: &mut Vec<EventFeed<T>>, event: &T) -> u64 {
     let mut dropped = 0_u64;

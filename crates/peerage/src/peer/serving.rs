@@ -212,7 +212,7 @@ impl Desk {
             None => false,
         }
     }
-    fn done(&self, ids: impl Iterator<Item = InboundRequestId>) {
+    pub(super) fn done(&self, ids: impl Iterator<Item = InboundRequestId>) {
         let mut waiting = self.lock();
         ids.for_each(|id| drop(waiting.running.remove(&id)));
         waiting.wake();
@@ -237,7 +237,7 @@ impl Desk {
         waiting.requests.drain(..).map(|(_, id, _)| id).collect()
     }
     /// As many as there are handlers for; `None`: it is closed.
-    async fn next(&self) -> Option<Vec<(PeerId, InboundRequestId, Bytes)>> {
+    pub(super) async fn next(&self) -> Option<Vec<(PeerId, InboundRequestId, Bytes)>> {
         poll_fn(|cx| {
             let mut waiting = self.lock();
             if waiting.closed {
@@ -258,6 +258,14 @@ impl Desk {
             Poll::Ready(Some(taken))
         })
         .await
+    }
+}
+#[cfg(test)]
+impl Desk {
+    /// Nobody waits, nothing is being done.
+    pub(super) fn is_idle(&self) -> bool {
+        let waiting = self.lock();
+        waiting.requests.is_empty() && waiting.running.is_empty() && waiting.bytes == 0
     }
 }
 impl Waiting {

@@ -1,13 +1,11 @@
 //! One seed: things go wrong for a while, then nothing does any more, and everything must come right again.
 use super::{
     Shown,
+    asker::{Asker, hash},
     plan::Plan,
-    record::{Record, hash},
+    record::Record,
 };
-use crate::{
-    chat::{Node as Chatter, agent},
-    sim::dice::Dice,
-};
+use crate::{chat::agent, sim::dice::Dice};
 use peerage::{
     bytes::Bytes,
     floodsub::Topic,
@@ -44,6 +42,7 @@ pub(super) fn run(seed: u64, within: Duration, events: bool) -> Shown {
         virtual_time: Duration::from_nanos(chaos.sim.now().as_nanos()),
         messages: record.messages(),
         deliveries: record.deliveries(),
+        requests: record.requests(),
         failure,
     }
 }
@@ -52,7 +51,7 @@ pub(super) fn run(seed: u64, within: Duration, events: bool) -> Shown {
 type Why = String;
 
 struct Chaos {
-    sim: Sim<Chatter>,
+    sim: Sim<Asker>,
     nodes: Vec<Node>,
     plan: Plan,
     dice: Dice,
@@ -114,7 +113,7 @@ impl Chaos {
     }
 
     fn begin(&mut self) -> Result<(), Why> {
-        let make = |keys: &Keypair| Chatter::new(keys, &nick(keys), true);
+        let make = |keys: &Keypair| Asker::new(keys, &nick(keys));
         self.nodes = fine(self.sim.try_nodes(self.plan.peers, make))?;
         let ids = self.nodes.iter().map(|node| self.sim.peer_id(*node));
         let record = Record::new(ids);
@@ -141,7 +140,12 @@ impl Chaos {
             let pause = ms(self.dice.between(50, 2_500)).min(end - self.now());
             fine(self.sim.try_run_for(pause))?;
             self.check()?;
+            self.answer()?;
             self.happen()?;
+            if self.dice.chance(25) {
+                let at = self.dice.below(self.nodes.len() as u64) as usize;
+                self.ask(at)?;
+            }
             self.dial_missing()?;
         }
         Ok(())
@@ -177,7 +181,7 @@ impl Chaos {
                 let wants = self.wants.get(at).copied().unwrap_or(true);
                 if wants {
                     let topic = Topic::new(TOPIC);
-                    let left = unless_down(self.sim.try_on(node, |b| b.flood.unsubscribe(&topic)))?;
+                    let left = unless_down(self.sim.try_on(node, |b| b.chat.flood.unsubscribe(&topic)))?;
                     self.want(at, !matches!(left, Some(Ok(_))));
                 } else {
                     self.want(at, true);
@@ -206,6 +210,7 @@ impl Chaos {
                 self.subscribe(at)?;
             }
             self.dial_missing()?;
+            self.answer()?;
             fine(self.sim.try_run_for(secs(2)))?;
             self.check()?;
             let Some(missing) = self.missing() else {
@@ -232,10 +237,10 @@ impl Chaos {
             let behaviour = self.sim.behaviour(*node);
             for other in self.sim.neighbours(*node) {
                 let peer = self.sim.peer_id(other);
-                if !behaviour.flood.topics_of(&peer).any(|topic| topic.id() == TOPIC) {
+                if !behaviour.chat.flood.topics_of(&peer).any(|topic| topic.id() == TOPIC) {
                     return Some(format!("{node} does not know that {other} has subscribed"));
                 }
-                let Some(info) = behaviour.identify.info_of(&peer) else {
+                let Some(info) = behaviour.chat.identify.info_of(&peer) else {
                     return Some(format!("{node} does not know who {other} is"));
                 };
                 if info.agent_version != agent(peer.short().as_ref()) || info.public_key.to_peer_id() != peer
@@ -250,7 +255,7 @@ impl Chaos {
         }
         for lan in &self.plan.lans {
             for (a, b) in lan.iter().flat_map(|a| lan.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
-                let found = self.sim.behaviour(self.node(a)).mdns.as_ref();
+                let found = self.sim.behaviour(self.node(a)).chat.mdns.as_ref();
                 let peer = self.sim.peer_id(self.node(b));
                 if !found.is_some_and(|mdns| mdns.discovered_nodes().any(|known| *known == peer)) {
                     return Some(format!("node {a} has not found node {b} on their segment"));
@@ -280,6 +285,9 @@ impl Chaos {
             }
         }
         drop(record);
+        if let Some(open) = self.record.borrow().open() {
+            return Err(format!("{open}, a minute after the last one was asked"));
+        }
         let Some(missing) = self.missing() else { return Ok(()) };
         if self.plan.datagram_loss == 0 {
             return Err(format!("{missing}, though nothing failed"));
@@ -378,7 +386,7 @@ impl Chaos {
     fn subscribe(&mut self, at: usize) -> Result<(), Why> {
         if self.wants.get(at) == Some(&true) {
             // Refused only if the swarm is busy: `calm` asks again.
-            unless_down(self.sim.try_on(self.node(at), |b| b.flood.subscribe(TOPIC).map(drop)))?;
+            unless_down(self.sim.try_on(self.node(at), |b| b.chat.flood.subscribe(TOPIC).map(drop)))?;
         }
         Ok(())
     }
@@ -386,10 +394,32 @@ impl Chaos {
         let node = self.node(at);
         let size = if self.dice.chance(10) { self.dice.below(65_536) } else { self.dice.below(2_048) };
         let data = Bytes::from(vec![self.dice.next() as u8; size as usize]);
-        let published = unless_down(self.sim.try_on(node, |b| b.flood.publish(TOPIC, data.clone())))?;
+        let published = unless_down(self.sim.try_on(node, |b| b.chat.flood.publish(TOPIC, data.clone())))?;
         let Some(Ok(id)) = published else { return Ok(None) };
         let number = self.record.borrow_mut().published(self.sim.peer_id(node), id.number(), data);
         Ok(Some((number, id.number())))
+    }
+    /// Somebody asks others, connected or not.
+    fn ask(&mut self, at: usize) -> Result<(), Why> {
+        for _ in 0..self.dice.between(1, 8) {
+            let to = self.dice.below(self.nodes.len() as u64) as usize;
+            let size = if self.dice.chance(20) { self.dice.below(500_000) } else { self.dice.below(2_048) };
+            let (peer, body) = (self.sim.peer_id(self.node(to)), Bytes::from(vec![7; size as usize]));
+            let asked = unless_down(self.sim.try_on(self.node(at), |b| b.requests.ask(peer, body)))?;
+            if let Some(Ok(id)) = asked {
+                self.record.borrow_mut().asked(at, id);
+            }
+        }
+        Ok(())
+    }
+    /// Those who were asked answer.
+    fn answer(&mut self) -> Result<(), Why> {
+        let waiting = std::mem::take(&mut self.record.borrow_mut().exchanges.waiting);
+        for (at, id, body) in waiting {
+            // Too late, or after a restart, it is refused.
+            unless_down(self.sim.try_on(self.node(at), |b| drop(b.requests.answer(id, body))))?;
+        }
+        Ok(())
     }
     fn restart_one(&mut self) -> Result<(), Why> {
         let down: Vec<usize> =

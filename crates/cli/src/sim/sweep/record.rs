@@ -1,4 +1,5 @@
 //! What peers have said, and what they never may.
+use super::asker::{AskerEvent, Exchanges, of_chat};
 use crate::chat::NodeEvent;
 use peerage::{
     PeerId,
@@ -7,6 +8,7 @@ use peerage::{
     floodsub::{self, FloodEvent, Missed},
     identify,
     mdns::LanEvent,
+    request_response::OutboundRequestId,
     swarm::SwarmEvent,
 };
 use peerage_sim::{Fields, Seen};
@@ -25,6 +27,7 @@ pub(crate) struct Record {
     pub(crate) missed: BTreeMap<(usize, u64), Vec<(PeerId, Missed)>>,
     /// Of each on each: echoes, and failures.
     pub(crate) pings: BTreeMap<(usize, usize), (u64, u64)>,
+    pub(super) exchanges: Exchanges,
     /// What may never happen, in words.
     pub(crate) wrong: Vec<String>,
 }
@@ -35,6 +38,7 @@ impl Record {
         Self { lives: vec![0; by_peer.len()], by_peer, ..Self::default() }
     }
     pub(crate) fn restarted(&mut self, node: usize) {
+        self.exchanges.waiting.retain(|(at, ..)| *at != node);
         if let Some(life) = self.lives.get_mut(node) {
             *life += 1;
         }
@@ -47,6 +51,9 @@ impl Record {
         }
         number
     }
+    pub(super) fn requests(&self) -> u64 {
+        self.exchanges.count() as u64
+    }
     pub(crate) fn messages(&self) -> u64 {
         self.published.len() as u64
     }
@@ -58,16 +65,27 @@ impl Record {
         self.lives.get(node).is_some_and(|life| self.heard.contains_key(&(number, node, *life)))
     }
 
-    pub(crate) fn on_event(&mut self, seen: &Seen<'_, NodeEvent>) {
+    pub(super) fn asked(&mut self, node: usize, id: OutboundRequestId) {
+        self.exchanges.asked(node, self.life(node), id);
+    }
+    fn life(&self, node: usize) -> u32 {
+        self.lives.get(node).copied().unwrap_or(0)
+    }
+    /// A request that has not ended.
+    pub(super) fn open(&self) -> Option<String> {
+        self.exchanges.open(&self.lives)
+    }
+
+    pub(super) fn on_event(&mut self, seen: &Seen<'_, AskerEvent>) {
         let node = seen.node.index();
-        match seen.event {
-            SwarmEvent::Behaviour(NodeEvent::Flood(FloodEvent::Message {
-                from,
-                seqno,
-                data,
-                verified,
-                ..
-            })) => {
+        let SwarmEvent::Behaviour(event) = seen.event else { return };
+        if let AskerEvent::Requests(told) = event {
+            let wrong = self.exchanges.on_told(node, self.life(node), told);
+            self.wrong.extend(wrong);
+        }
+        let Some(event) = of_chat(event) else { return };
+        match event {
+            NodeEvent::Flood(FloodEvent::Message { from, seqno, data, verified, .. }) => {
                 let seqno = <[u8; 8]>::try_from(&**seqno).map(u64::from_be_bytes).ok();
                 let known = from.zip(seqno).and_then(|name| self.published.get(&name));
                 let Some((number, is)) = known else {
@@ -85,16 +103,16 @@ impl Record {
                     }
                 }
             }
-            SwarmEvent::Behaviour(NodeEvent::Flood(FloodEvent::Delivered { id, missed, .. })) => {
+            NodeEvent::Flood(FloodEvent::Delivered { id, missed, .. }) => {
                 self.missed.insert((node, id.number()), missed.clone());
             }
-            SwarmEvent::Behaviour(NodeEvent::Ping(event)) => {
+            NodeEvent::Ping(event) => {
                 if let Some(other) = self.by_peer.get(&event.peer) {
                     let (echoes, failures) = self.pings.entry((node, *other)).or_default();
                     *if event.result.is_ok() { echoes } else { failures } += 1;
                 }
             }
-            SwarmEvent::Behaviour(NodeEvent::Mdns(LanEvent::SharedKey { from, .. })) => {
+            NodeEvent::Mdns(LanEvent::SharedKey { from, .. }) => {
                 self.wrong.push(format!("node {node} takes {from} for a copy of itself"));
             }
             _ => {}

@@ -1,7 +1,9 @@
 use super::*;
-use crate::peer::{Departure, error::Nobody};
+use crate::peer::{Departure, asking::Answer, error::Nobody, router::Router, serving::Desk};
+use futures::{FutureExt, channel::oneshot};
 use peerage_identity::Keypair;
 use peerage_sim::{Failure, Node, Sim, ms, secs, seed};
+use std::{sync::Arc, time::Duration};
 
 fn node(keys: &Keypair) -> Lan {
     Lan::new(Protocols {
@@ -130,4 +132,119 @@ fn whoever_leaves_is_told_apart_from_whoever_is_lost() {
         })
         .collect();
     assert_eq!(left, [Departure::Goodbye, Departure::Lost]);
+}
+
+const ASK: StreamProtocol = StreamProtocol::new("/ask/1");
+/// How long a handler takes.
+const WORK: Duration = Duration::from_millis(30);
+
+/// What a `Peer` has around its behaviour, without a task: callers that wait, and a desk somebody works at.
+struct Around {
+    node: Node,
+    router: Router,
+    desk: Arc<Desk>,
+    working: Vec<(Instant, InboundRequestId, Bytes)>,
+    calls: Vec<oneshot::Receiver<Answer>>,
+}
+impl Around {
+    fn new(sim: &mut Sim<Lan>, node: Node) -> Self {
+        let (router, desk) = (Router::default(), Arc::<Desk>::default());
+        assert!(router.lock().serve(ASK, desk.clone()));
+        sim.on(node, |lan| lan.serve(Service::new(ASK)));
+        Self { node, router, desk, working: Vec::new(), calls: Vec::new() }
+    }
+    fn ask(&mut self, sim: &mut Sim<Lan>, to: Node, bytes: usize) {
+        let (reply, call) = oneshot::channel();
+        let ask = Ask::new(Bytes::from(vec![7; bytes])).with(ASK);
+        let to = sim.peer_id(to);
+        let id = sim.on(self.node, |lan| lan.ask(to, ask)).unwrap();
+        self.router.lock().asked(id, reply);
+        self.calls.push(call);
+    }
+    /// What was told goes where it belongs, and whoever has worked long enough answers.
+    fn turn(&mut self, sim: &mut Sim<Lan>) {
+        for told in told(sim, self.node) {
+            self.router.lock().route(told);
+        }
+        assert!(self.router.lock().refused().is_empty(), "the desk is not full");
+        while let Some(Some(requests)) = self.desk.next().now_or_never() {
+            let done = sim.now().after(WORK);
+            self.working.extend(requests.into_iter().map(|(_, id, body)| (done, id, body)));
+        }
+        let now = sim.now();
+        for (_, id, body) in self.working.extract_if(.., |(done, ..)| *done <= now) {
+            self.desk.done([id].into_iter());
+            let _ = sim.try_on(self.node, |lan| lan.answer(id, Ok(body))); // Unless it is leaving.
+        }
+    }
+    /// How many calls had an answer and how many had none; each has one end, and nothing is left of it.
+    fn ends(&mut self, when: &str) -> (usize, usize) {
+        let calls = std::mem::take(&mut self.calls);
+        let all = calls.len();
+        let answered = calls.into_iter().filter_map(|mut call| match call.try_recv() {
+            Ok(Some(Answer::Response(body))) => body.iter().all(|byte| *byte == 7).then_some(()),
+            Ok(Some(Answer::Failed(_))) => None,
+            Ok(Some(Answer::Again(_))) => panic!("{when}: there was room"),
+            Ok(None) | Err(oneshot::Canceled) => panic!("{when}: a caller waits for ever"),
+        });
+        let answered = answered.count();
+        assert!(self.router.lock().is_idle() && self.desk.is_idle(), "{when}: something is left");
+        (answered, all - answered)
+    }
+}
+
+/// Both ask both ways, and something happens after so long.
+fn they_ask(after: Duration, happens: impl FnOnce(&mut Sim<Lan>, &[Node])) -> [(usize, usize); 2] {
+    let mut sim = Sim::new(seed()).latency(ms(20)..ms(20));
+    let nodes = sim.nodes(2, node);
+    sim.connect(nodes[0], nodes[1]);
+    sim.run_for(secs(1));
+    let mut peers = [Around::new(&mut sim, nodes[0]), Around::new(&mut sim, nodes[1])];
+    for bytes in [0, 32, 100_000, 300_000] {
+        peers[0].ask(&mut sim, nodes[1], bytes);
+        peers[1].ask(&mut sim, nodes[0], bytes);
+    }
+    let began = sim.now();
+    let mut happens = Some(happens);
+    while sim.now().since(began) < secs(60) {
+        let (passed, step) = match sim.now().since(began) {
+            passed if passed < ms(500) => (passed, ms(5)),
+            passed => (passed, secs(5)),
+        };
+        if let Some(happens) = happens.take_if(|_| passed >= after) {
+            happens(&mut sim, &nodes);
+        }
+        sim.run_for(step);
+        for peer in &mut peers {
+            if sim.is_running(peer.node) {
+                peer.turn(&mut sim);
+            }
+        }
+    }
+    let when = format!("after {after:?}");
+    peers.map(|mut peer| if sim.is_running(peer.node) { peer.ends(&when) } else { (0, 0) })
+}
+
+#[test]
+fn wherever_the_connection_is_lost_every_call_of_a_peer_ends_and_nothing_stays_at_its_desk() {
+    for failure in [Failure::Reset, Failure::Silence] {
+        let (mut answered, mut failed) = (0, 0);
+        for after in (0..20).map(|at| ms(12 * at)) {
+            for (one, other) in they_ask(after, |sim, nodes| sim.cut(nodes[0], nodes[1], failure)) {
+                assert_eq!(one + other, 4, "{failure:?} after {after:?}");
+                (answered, failed) = (answered + one, failed + other);
+            }
+        }
+        assert!(answered > 20 && failed > 20, "{failure:?}: {answered} answered, {failed} not");
+    }
+}
+
+#[test]
+fn wherever_the_other_peer_dies_or_leaves_every_call_ends() {
+    for after in (0..12).map(|at| ms(20 * at)) {
+        let [(answered, failed), _] = they_ask(after, |sim, nodes| sim.crash(nodes[1], Failure::Reset));
+        assert_eq!(answered + failed, 4, "a crash after {after:?}");
+        let [(answered, failed), _] = they_ask(after, |sim, nodes| sim.stop(nodes[1]));
+        assert_eq!(answered + failed, 4, "a goodbye after {after:?}");
+    }
 }
