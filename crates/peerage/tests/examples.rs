@@ -99,6 +99,25 @@ fn a_request_server_answers() {
 }
 
 #[test]
+fn a_folder_is_shared() {
+    let folder = std::env::temp_dir().join(format!("peerage-share-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("from/inner")).unwrap();
+    std::fs::write(folder.join("from/inner/a"), "hello").unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let mut offers = Example::start("share", &["--here", "offer", &path("from")]);
+    let ticket = format!("peerage1{}", offers.hears("peerage1"));
+    let mut fetches = Example::start("share", &["--here", "fetch", &ticket, &path("to")]);
+    assert_eq!(fetches.hears("received "), "1 files, 0 were there already");
+    assert!(fetches.child.wait().unwrap().success());
+    assert!(offers.hears("12D3").ends_with(" begins"));
+    assert!(offers.hears("12D3").ends_with(" has it all, of which 5 bytes now"));
+    assert_eq!(std::fs::read_to_string(folder.join("to/from/inner/a")).unwrap(), "hello");
+    offers.interrupt();
+    assert!(offers.child.wait().unwrap().success());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_voice_is_heard_to_its_last_frame() {
     let mut listener = Example::start("audio", &["listen"]);
     let address = listener.hears("call ");
