@@ -160,6 +160,9 @@ pub enum FetchError {
         /// What happened last.
         last: Trouble,
     },
+    /// The ticket is for what we offer ourselves.
+    #[error("this ticket is our own")]
+    Own,
     /// The swarm has ended, or the program does.
     #[error("the swarm is gone")]
     NoSwarm,
@@ -180,6 +183,7 @@ impl FetchError {
             Self::Disk { .. } => "files.disk",
             Self::InUse { .. } => "files.in-use",
             Self::GaveUp { .. } => "files.gave-up",
+            Self::Own => "files.own",
             Self::NoSwarm => "files.no-swarm",
         }
     }
@@ -203,6 +207,7 @@ impl FetchError {
             Self::GaveUp { .. } => {
                 "is the sender running, and on a network you reach? Then fetch it again: it goes on from here"
             }
+            Self::Own => "give it to somebody else",
             Self::NoSwarm => "fetch it again: it goes on from here",
         }
     }

@@ -1,7 +1,7 @@
 //! A transfer, from the receiver's side: found, asked, taken, and again where it was when the sender was lost.
 use crate::{
     Control, FetchError, Manifest, SILENCE, TAKEN, Ticket, Trouble,
-    blocking::{self, pause},
+    blocking::{self, Watch, pause},
     control::NO_SWARM,
     intake::{Intake, Taken, failed},
     offer::CancelOnDrop,
@@ -106,6 +106,9 @@ impl Fetch {
     async fn run(self) -> Result<Outcome, FetchError> {
         let _held = self.held;
         let runtime = self.control.shared().runtime.clone();
+        if self.ticket.peer == self.control.shared().local {
+            return Err(FetchError::Own);
+        }
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let now = runtime.now();
         let fetching = Fetching {
@@ -217,10 +220,10 @@ impl Fetching {
         (self.tell)(FetchEvent::Connected { address: opened.address });
         let line = Line { control: self.control.clone(), peer, over: opened.connection };
 
-        let mut talk = Talk::new(opened.stream, From::Sender);
+        let mut talk = Talk::new(opened.stream, From::Sender, self.runtime.clone(), SILENT);
         let has_manifest = self.store.is_some();
         let get = Get { manifest: self.ticket.manifest, secret: self.ticket.secret, has_manifest };
-        let sent = talk.send(&*self.runtime, Frame::Get(get).to_bytes(), SILENT).await;
+        let sent = talk.send(Frame::Get(get).to_bytes()).await;
         sent.ok_or_else(|| line.silent())?.map_err(|error| lost(&error))?;
         if self.store.is_none() {
             let manifest = self.receive_manifest(&line, &mut talk).await?;
@@ -303,8 +306,7 @@ impl Fetching {
         let mut working: Option<oneshot::Receiver<(Intake, Result<Taken, FetchError>)>> = None;
         let (mut waiting, mut bytes) = (vec![rest], 0_usize);
         let mut ended: Option<Trouble> = None;
-        let mut timer = self.runtime.timer();
-        timer.set(Some(self.runtime.now().after(SILENT)));
+        let mut watch = Watch::new(self.runtime.clone(), SILENT);
         loop {
             if let Some(mut idle) = intake.take_if(|_| !waiting.is_empty()) {
                 let pieces = std::mem::take(&mut waiting);
@@ -338,7 +340,7 @@ impl Fetching {
                     if let Poll::Ready(came) = stream.poll_next_bytes(cx) {
                         return Poll::Ready(Step::Came(came));
                     }
-                    if timer.poll(cx).is_ready() {
+                    if watch.poll(cx).is_ready() {
                         return Poll::Ready(Step::Silent);
                     }
                 }
@@ -346,7 +348,7 @@ impl Fetching {
             });
             match step.await {
                 Step::Came(Ok(Some(piece))) => {
-                    timer.set(Some(self.runtime.now().after(SILENT)));
+                    watch.moves();
                     bytes = bytes.saturating_add(piece.len());
                     waiting.push(piece);
                 }
@@ -389,7 +391,7 @@ impl Fetching {
                     }
                     intake = Some(idle);
                     // Reading went on only as far as there was room.
-                    timer.set(Some(self.runtime.now().after(SILENT)));
+                    watch.moves();
                 }
             }
         }

@@ -34,7 +34,10 @@ impl Intake {
         for mut piece in pieces {
             while let Some(frame) = self.frames.next(&mut piece).map_err(|error| self.violation(error.0))? {
                 match frame {
-                    Frame::Chunk(bytes) => self.on_chunk(&bytes)?,
+                    Frame::Chunk(bytes) => {
+                        self.on_chunk(&bytes)?;
+                        self.frames.reuse(bytes);
+                    }
                     Frame::Failure(Failure::Busy) => taken.is_busy = true,
                     Frame::Failure(failure) => {
                         self.store.place_ready()?;

@@ -150,7 +150,7 @@ pub(crate) const SILENCE: Bound = Bound {
 };
 pub(crate) const TAKEN: Bound = Bound {
     name: "files.taken",
-    default: 4 << 20,
+    default: 2 << 20,
     unit: "bytes that have come and are not yet written",
     policy: "wait: nothing more is read, and the sender is held back",
 };

@@ -19,7 +19,7 @@ const fn seconds(bound: Bound) -> Duration {
 /// From a receiver's first word to its last.
 pub(crate) async fn serve(shared: Arc<Shared>, peer: PeerId, stream: Stream, mut place: Place) {
     let runtime = &*shared.runtime;
-    let mut talk = Talk::new(stream, From::Receiver);
+    let mut talk = Talk::new(stream, From::Receiver, shared.runtime.clone(), seconds(IDLE));
     let get = match within(runtime, seconds(GET_TIME), talk.next()).await {
         Some(Ok(Some(Frame::Get(get)))) => get,
         Some(Ok(None) | Err(Broken::Lost(_))) => return,
@@ -120,7 +120,7 @@ impl Transfer<'_> {
     }
 
     async fn send(&self, talk: &mut Talk, bytes: Bytes) -> Result<(), Ended> {
-        match talk.send(&*self.shared.runtime, bytes, seconds(IDLE)).await {
+        match talk.send(bytes).await {
             Some(sent) => sent.map_err(|error: io::Error| lost(&error)),
             None => Err((ServeError::Idle(seconds(IDLE)), 0)),
         }

@@ -1,17 +1,19 @@
 //! A stream of frames.
-use crate::wire::{Failure, Frame, Frames, From};
+use crate::{
+    blocking::Watch,
+    wire::{Failure, Frame, Frames, From},
+};
 use bytes::Bytes;
 use futures::AsyncWrite;
 use peerage_core::{Code, InvalidMessage, Runtime, Stream};
-use std::{future::poll_fn, io, pin::Pin, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 /// How long the last word may take to arrive.
 const LAST_WORD: Duration = Duration::from_secs(10);
-/// So much is sent before a limit in time begins anew.
-const STEP: usize = 128 << 10;
 
 pub(crate) struct Talk {
     pub(crate) stream: Stream,
+    watch: Watch,
     frames: Frames,
     input: Bytes,
 }
@@ -23,9 +25,9 @@ pub(crate) enum Broken {
 }
 
 impl Talk {
-    /// With somebody who sends such frames.
-    pub(crate) fn new(stream: Stream, from: From) -> Self {
-        Self { stream, frames: Frames::new(from), input: Bytes::new() }
+    /// With somebody who sends such frames; sending may stand still for so long.
+    pub(crate) fn new(stream: Stream, from: From, runtime: Arc<dyn Runtime>, longest: Duration) -> Self {
+        Self { stream, watch: Watch::new(runtime, longest), frames: Frames::new(from), input: Bytes::new() }
     }
     /// The next frame; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Broken> {
@@ -44,22 +46,21 @@ impl Talk {
     pub(crate) fn into_rest(self) -> (Stream, Frames, Bytes) {
         (self.stream, self.frames, self.input)
     }
-    /// Sends it, in steps of which none may take longer; `None`: one did.
-    pub(crate) async fn send(
-        &mut self,
-        runtime: &dyn Runtime,
-        mut bytes: Bytes,
-        longest: Duration,
-    ) -> Option<io::Result<()>> {
-        while !bytes.is_empty() {
-            let part = bytes.split_to(bytes.len().min(STEP));
-            if let Err(error) =
-                crate::blocking::within(runtime, longest, self.stream.send_bytes(part)).await?
-            {
-                return Some(Err(error));
+    /// Sends it; `None`: it stood still for too long.
+    pub(crate) async fn send(&mut self, mut bytes: Bytes) -> Option<io::Result<()>> {
+        let Self { stream, watch, .. } = self;
+        watch.moves();
+        poll_fn(|cx| {
+            let before = bytes.len();
+            if let Poll::Ready(sent) = stream.poll_send_bytes(cx, &mut bytes) {
+                return Poll::Ready(Some(sent));
             }
-        }
-        Some(Ok(()))
+            if bytes.len() < before {
+                watch.moves();
+            }
+            watch.poll(cx).map(|()| None)
+        })
+        .await
     }
     /// Says why there is no more, and waits a little until that has arrived.
     pub(crate) async fn fail(mut self, runtime: &dyn Runtime, why: Failure) {

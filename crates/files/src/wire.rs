@@ -15,7 +15,7 @@
 //! ```
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 use crate::{BYTES, CHUNK};
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use peerage_core::{
     InvalidMessage,
     proto::{self, Reader, Sink},
@@ -143,12 +143,14 @@ impl Type {
 pub struct Frames {
     from: From,
     state: State,
+    /// Of an earlier chunk, for the next one.
+    spare: BytesMut,
 }
 #[derive(Clone, Debug)]
 enum State {
     /// Of type and length, so many bytes.
     Head([u8; HEAD], usize),
-    Body(Type, usize, Vec<u8>),
+    Body(Type, usize, BytesMut),
 }
 /// A type, and a length of at most 28 bits.
 const HEAD: usize = 5;
@@ -156,11 +158,20 @@ const HEAD: usize = 5;
 impl Frames {
     /// Reads the frames of one side.
     pub fn new(from: From) -> Self {
-        Self { from, state: State::Head([0; HEAD], 0) }
+        Self { from, state: State::Head([0; HEAD], 0), spare: BytesMut::new() }
     }
     /// Nothing of a frame has come yet: a stream may end here.
     pub fn is_between(&self) -> bool {
         matches!(self.state, State::Head(_, 0))
+    }
+    /// Gives back what a chunk was in, for the next one: memory that is used again is faster than memory that is new.
+    pub fn reuse(&mut self, chunk: Bytes) {
+        if let Ok(mut spare) = chunk.try_into_mut()
+            && spare.capacity() <= CHUNK as usize
+        {
+            spare.clear();
+            self.spare = spare;
+        }
     }
     /// Takes the next frame off the front of `input`; `None`: more is needed, and all of it was taken.
     ///
@@ -189,18 +200,26 @@ impl Frames {
                         self.state = State::Head([0; HEAD], 0);
                         return decode(kind, body).map(Some);
                     }
-                    let body = Vec::with_capacity(length.min(CHUNK as usize));
+                    let mut body = std::mem::take(&mut self.spare);
+                    body.reserve(length.min(CHUNK as usize));
                     self.state = State::Body(kind, length, body);
                 }
                 State::Body(kind, length, body) => {
                     let part = input.split_to(input.len().min(length.saturating_sub(body.len())));
+                    let all = body.len().saturating_add(part.len());
+                    if body.capacity() < all {
+                        // Twice as much each time, and no more than will come.
+                        let room = all.max(body.len().saturating_mul(2)).min(*length);
+                        let before = std::mem::replace(body, BytesMut::with_capacity(room));
+                        body.extend_from_slice(&before);
+                    }
                     body.extend_from_slice(&part);
                     if body.len() < *length {
                         return Ok(None);
                     }
                     let (kind, body) = (*kind, std::mem::take(body));
                     self.state = State::Head([0; HEAD], 0);
-                    return decode(kind, body.into()).map(Some);
+                    return decode(kind, body.freeze()).map(Some);
                 }
             }
         }

@@ -552,6 +552,16 @@ fn receivers_that_say_nothing_nonsense_or_read_nothing_cost_little_and_harm_nobo
 }
 
 #[test]
+fn our_own_ticket_is_not_dialed() {
+    let mut world = World::new(15);
+    let offer = world.offer();
+    let ticket = world.ticket(&offer);
+    let fetch = world.control(world.sender).fetch(ticket, world.folder.path("to"));
+    let error = world.until(fetch.into_future(), |_, _| {}).unwrap_err();
+    assert_eq!(error.code(), "files.own");
+}
+
+#[test]
 fn texts_are_told_and_not_written() {
     let mut world = World::new(14);
     let contents = Contents::new().text("first").text("").text("third");
