@@ -8,8 +8,12 @@ use std::{
 };
 
 /// Which of a connection's streams have something to do: a thousand quiet ones cost nothing when one of them is written to.
-#[derive(Clone, Default)]
-pub struct Touched(Arc<Mutex<Inner>>);
+#[derive(Default)]
+pub struct Touched {
+    shared: Arc<Mutex<Inner>>,
+    /// Somebody has a waker of it: until then nothing need be looked at.
+    lent: AtomicBool,
+}
 #[derive(Default)]
 struct Inner {
     touches: Vec<Arc<Touch>>,
@@ -20,7 +24,10 @@ struct Inner {
 struct Touch {
     key: u64,
     listed: AtomicBool,
-    of: Touched,
+    of: Arc<Mutex<Inner>>,
+}
+fn lock(shared: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 impl Wake for Touch {
     fn wake(self: Arc<Self>) {
@@ -30,7 +37,7 @@ impl Wake for Touch {
         if self.listed.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut inner = self.of.lock();
+        let mut inner = lock(&self.of);
         inner.touches.push(self.clone());
         let task = inner.task.clone();
         drop(inner);
@@ -41,30 +48,31 @@ impl Wake for Touch {
 }
 
 impl Touched {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
     /// Whom to wake.
     pub fn set_task(&self, waker: &Waker) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.shared);
         if !inner.task.as_ref().is_some_and(|known| known.will_wake(waker)) {
             inner.task = Some(waker.clone());
         }
     }
     /// Something is to be taken that nothing else would tell of.
     pub fn wake_task(&self) {
-        let task = self.lock().task.clone();
+        let task = lock(&self.shared).task.clone();
         if let Some(task) = task {
             task.wake();
         }
     }
     /// What a stream gives to whoever touches it: it lists the key, once, and wakes the task.
     pub fn waker(&self, key: u64) -> Waker {
-        Waker::from(Arc::new(Touch { key, listed: AtomicBool::new(false), of: self.clone() }))
+        self.lent.store(true, Ordering::Relaxed); // Whoever takes is whoever lends, or has it from them.
+        Waker::from(Arc::new(Touch { key, listed: AtomicBool::new(false), of: self.shared.clone() }))
     }
     /// Tells those that were touched since it was last asked.
     pub fn take(&self, mut each: impl FnMut(u64)) {
-        let mut inner = self.lock();
+        if !self.lent.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut inner = lock(&self.shared);
         for touch in inner.touches.drain(..) {
             // Before the stream is looked at: what comes later is told again.
             touch.listed.store(false, Ordering::Release);
@@ -74,7 +82,7 @@ impl Touched {
 }
 impl fmt::Debug for Touched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Touched({})", self.lock().touches.len())
+        write!(f, "Touched({})", lock(&self.shared).touches.len())
     }
 }
 

@@ -323,7 +323,8 @@ impl NetworkBehaviour for Flood {
                 }
             }
             (Direction::Inbound, StreamEvent::Message(Traffic::Rpc(rpc))) => {
-                if let Some(connection) = on.connection.filter(|_| neighbour.is_some()) {
+                if let (Some(neighbour), Some(connection)) = (neighbour, on.connection) {
+                    neighbour.on_heard(on.id, &mut cx);
                     self.on_rpc(rpc, on.peer, connection);
                 }
             }

@@ -10,7 +10,8 @@
 //!
 //! To everybody one stream for the life of the connection, never ended by us: go resets the older of two, and to js
 //! the end of one is the end of the peer. Only rust-libp2p's floodsub reads a single RPC per stream, of at most 2,048
-//! bytes, and drops the stream with whatever else is on it.
+//! bytes, and drops the stream with whatever else is on it. It says one per stream as well, so who has said two on one
+//! reads more than one.
 mod shots;
 
 use crate::{
@@ -88,6 +89,9 @@ pub(crate) struct Neighbour {
     pub(crate) topics: BTreeSet<Topic>,
     line: Line,
     one_shot: bool,
+    /// The stream of its own on which it said something last, and whether it ever said two things on one.
+    heard_on: Option<StreamId>,
+    reads_on: bool,
     attempts: u64,
     waiting: VecDeque<Parcel>,
     waiting_bytes: usize,
@@ -121,8 +125,8 @@ struct Long {
     /// Bytes sent since the swarm last told us anything.
     burst: (u64, usize),
     receipts: BTreeMap<Receipt, MessageId>,
-    /// What may have to be sent again: everything while the peer may prove to read one RPC only, then what is ours and
-    /// not confirmed.
+    /// What may have to be sent again: everything while the peer may prove to read one RPC only (so soon, and before it
+    /// has said two), then what is ours and not confirmed.
     sent: VecDeque<(Option<Receipt>, Parcel)>,
 }
 impl Neighbour {
@@ -133,6 +137,8 @@ impl Neighbour {
             topics: BTreeSet::new(),
             line: Line::Unknown,
             one_shot: false,
+            heard_on: None,
+            reads_on: false,
             attempts: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -147,6 +153,17 @@ impl Neighbour {
             self.line = Line::Ready;
             self.open_if_needed(cx);
         }
+    }
+    /// It said something on a stream of its own.
+    pub(crate) fn on_heard(&mut self, on: StreamId, cx: &mut Cx<'_>) {
+        if self.reads_on || self.heard_on.replace(on) != Some(on) {
+            return;
+        }
+        self.reads_on = true;
+        let Line::Long(long) = &mut self.line else { return };
+        long.sent.retain(|(receipt, _)| receipt.is_some());
+        let confirmed = std::mem::take(&mut long.doubtful);
+        confirmed.into_iter().for_each(|id| self.settle(id, Ok(()), cx));
     }
     /// Identify does not name it.
     pub(crate) fn is_silent(&mut self, cx: &mut Cx<'_>) {
@@ -336,12 +353,13 @@ impl Neighbour {
                 None
             }
         };
-        if cx.now.since(long.since) >= SOON {
+        let settled = self.reads_on || cx.now.since(long.since) >= SOON;
+        if settled {
             long.sent.retain(|(receipt, _)| receipt.is_some());
         } else if receipt.is_none() && matches!(parcel.what, What::News(_)) {
             return; // Said again in any case.
         }
-        if receipt.is_some() || cx.now.since(long.since) < SOON {
+        if receipt.is_some() || !settled {
             long.sent.push_back((receipt, parcel));
         }
         if long.sent.len() > SENT_MAX.get() {
@@ -361,14 +379,15 @@ impl Neighbour {
                 cx.timers.set(self.peer, cx.now.after(DOUBTFUL));
             }
             StreamEvent::Confirmed(receipt) => {
-                let young = cx.now.since(long.since) < SOON;
+                let young = !self.reads_on && cx.now.since(long.since) < SOON;
                 if let Some(at) = long.sent.iter().position(|(of, _)| *of == Some(receipt)) {
                     match long.sent.get_mut(at).filter(|_| young) {
                         Some((receipt, _)) => *receipt = None, // It may not have been read.
                         None => drop(long.sent.remove(at)),
                     }
                 }
-                let doubtful = long.opened.is_none_or(|opened| cx.now.since(opened) < DOUBTFUL);
+                let doubtful =
+                    !self.reads_on && long.opened.is_none_or(|opened| cx.now.since(opened) < DOUBTFUL);
                 match long.receipts.remove(&receipt) {
                     Some(id) if doubtful => long.doubtful.push(id),
                     Some(id) => self.settle(id, Ok(()), cx),
@@ -400,7 +419,7 @@ impl Neighbour {
     fn on_ended(&mut self, by_peer: bool, cx: &mut Cx<'_>) {
         let Line::Long(long) = &self.line else { return };
         let lived = cx.now.since(long.since);
-        if by_peer && long.opened.is_some() && lived < SOON {
+        if by_peer && !self.reads_on && long.opened.is_some() && lived < SOON {
             cx.stats.one_shot_readers += 1;
             tracing::debug!(peer = %self.peer, "reads one RPC per stream");
             self.one_shot = true;

@@ -20,7 +20,7 @@ pub(crate) const STREAMS: Bound = Bound {
 };
 pub(crate) const STREAM_WINDOW: Bound = Bound {
     name: "quic.stream_window",
-    default: 10_000_000,
+    default: 4 << 20,
     unit: "bytes of a stream",
     policy: "wait: the peer may not send more",
 };
@@ -46,7 +46,8 @@ pub struct Config {
     pub keep_alive_interval: Duration,
     /// Streams the peer may have open; it waits with one more. Default: 256.
     pub max_concurrent_stream_limit: u32,
-    /// How much the peer may send on one stream before it was read. Default: 10,000,000 bytes.
+    /// How much the peer may send on one stream before it was read. Default: 4 MiB (rust-libp2p's is 10,000,000 bytes): streams that
+    /// nobody reads are to leave room for others in the 16 MiB of a connection.
     pub max_stream_data: u32,
     /// The same over all streams of a connection: so far the window may grow, as memory allows. Default: 15,000,000 bytes.
     pub max_connection_data: u32,

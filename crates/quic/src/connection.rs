@@ -18,6 +18,7 @@
 //!   waits until it reads.
 mod arrived;
 mod asked;
+mod neglected;
 mod presence;
 mod proof;
 mod pulse;
@@ -49,7 +50,7 @@ use std::{
 };
 use stream::Stream;
 use tokio::{runtime::Handle, time::Sleep};
-use windows::Windows;
+pub(crate) use windows::Windows;
 
 pub(crate) const CLOSING: Bound = Bound {
     name: "quic.closing",
@@ -86,6 +87,12 @@ pub(crate) const RESERVE: Bound = Bound {
     default: 4 << 20,
     unit: "bytes of a connection that its windows leave to others",
     policy: "no growth",
+};
+pub(crate) const NEGLECTED: Bound = Bound {
+    name: "quic.neglected",
+    default: 2_000,
+    unit: "milliseconds in which nothing of a stream is consumed, while the windows have no room for it and others",
+    policy: "reset: the stream that holds most (RESOURCE_LIMIT)",
 };
 pub(crate) const SEND_WINDOW: Bound = Bound {
     name: "quic.send_window",
@@ -143,6 +150,8 @@ pub(crate) struct Connection {
     queue: VecDeque<u64>,
     /// Are not read because the connection's memory is used up.
     starved: BTreeSet<u64>,
+    /// Are not read because their reader is behind: see `neglected.rs`.
+    held_up: BTreeSet<u64>,
     events: VecDeque<StreamsEvent>,
 
     proof: Proof,
@@ -205,7 +214,8 @@ impl Connection {
         quinn: quinn::Connection,
         pulse: Arc<Pulse>,
         point: ConnectedPoint,
-        (max_streams, receive_max): (u32, u32),
+        max_streams: u32,
+        windows: Windows,
         handle: Handle,
         counters: Arc<Counters>,
     ) -> Self {
@@ -225,6 +235,7 @@ impl Connection {
             streams: BTreeMap::new(),
             queue: VecDeque::new(),
             starved: BTreeSet::new(),
+            held_up: BTreeSet::new(),
             events: VecDeque::new(),
             proof: Proof::default(),
             ended: VecDeque::new(),
@@ -237,7 +248,7 @@ impl Connection {
             hold_after: Instant::START,
             held: BTreeSet::new(),
             timer: None,
-            windows: Windows::new(receive_max.into()),
+            windows,
             point,
             remote: quinn.remote_address(),
             path_until: None,
@@ -298,6 +309,7 @@ impl Connection {
         let Some(stream) = self.streams.remove(&key) else { return };
         self.windows.take_back(stream.price);
         self.starved.remove(&key);
+        self.held_up.remove(&key);
         self.held.remove(&key);
         drop(stream);
         if self.wants_open {
@@ -350,8 +362,14 @@ impl Native for Connection {
         if let Some(window) = self.windows.on_quiet(now) {
             self.quinn.set_send_window(window);
         }
-        if self.lost.is_none() && (self.check || self.awaits()) {
-            self.settle(now);
+        if self.lost.is_none() {
+            let ticked = self.check;
+            if ticked || self.awaits() {
+                self.settle(now);
+            }
+            if ticked {
+                self.on_neglect(now);
+            }
         }
         self.read_queue(now);
         if self.lost.is_some() {

@@ -2,7 +2,7 @@
 use crate::{
     Config,
     admission::{Counters, Pending, count},
-    connection::{Connection, Pulse},
+    connection::{Connection, Pulse, Windows},
     error,
 };
 use peerage_core::{ConnectedPoint, PeerId, Raw};
@@ -103,9 +103,11 @@ impl Making {
             }
         };
         let (key, peer) = identity(&quinn)?;
-        let limits = (self.config.max_concurrent_stream_limit, self.config.max_connection_data);
+        let windows =
+            Windows::new(self.config.max_stream_data.into(), self.config.max_connection_data.into());
+        let (max_streams, handle) = (self.config.max_concurrent_stream_limit, self.handle.clone());
         let streams =
-            Connection::new(quinn, pulse, point, limits, self.handle.clone(), self.counters.clone());
+            Connection::new(quinn, pulse, point, max_streams, windows, handle, self.counters.clone());
         Ok(Raw::Native { peer, key, streams: Box::new(streams) })
     }
 }

@@ -26,6 +26,7 @@
 //! | `connection.rs` | the streams of one connection, for a link |
 //! | `connection/proof.rs` | what must be acknowledged before `Confirmed` may be said |
 //! | `connection/pulse.rs` | acknowledgements and new paths, as they come |
+//! | `connection/neglected.rs` | streams whose reader is behind |
 //! | `connection/presence.rs` | whether a silent peer is still there |
 //! | `connection/touched.rs` | which streams have something to do |
 //! | `connection/windows.rs` | how much may be under way |
@@ -71,6 +72,7 @@ pub const BOUNDS: &[Bound] = &[
     connection::ENDED,
     connection::FIXED,
     connection::KNOCKS,
+    connection::NEGLECTED,
     connection::TURN,
     connection::UNREAD,
     connection::RESERVE,

@@ -1,6 +1,7 @@
 //! The swarm: the only code that polls. It asks a [`Runtime`] for the outside, and the core what to do.
 mod info;
 mod sources;
+mod woken;
 
 use crate::{
     Config, DialError, DialOpts, NetworkBehaviour, Reachability, Stage, SwarmEvent,
@@ -35,6 +36,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
+use woken::Woken;
 
 /// Messages taken from one connection before the next has its turn.
 pub(crate) const TURN: Bound = Bound {
@@ -87,18 +89,29 @@ pub struct Swarm<B: NetworkBehaviour> {
     /// Secured connections that wait for the core's word.
     held: BTreeMap<(ConnectionId, Attempt), Upgraded>,
     interfaces: BoxStream<'static, Vec<Interface>>,
+    woken: Wakers,
     sources: Sources<B::Message>,
     timer: Box<dyn Timer>,
     timer_at: Option<Instant>,
     clock: (Instant, Duration),
     batch: Vec<ToCore<B::Message>>,
     waker: Option<Waker>,
+    /// The task that polled last.
+    task: Option<Waker>,
     /// Counts inputs, so that nobody waits for ever for connections that are always busy.
     turn: u8,
     /// The transport that is asked first.
     transport: usize,
     shutdown: Option<Instant>,
     done: bool,
+}
+
+/// What is polled only when it has woken: a swarm is polled for a connection's sake most of the time.
+#[derive(Default)]
+struct Wakers {
+    interfaces: Woken,
+    transports: Woken,
+    sources: Woken,
 }
 
 /// Upgrades that are over, first in, first out.
@@ -115,8 +128,8 @@ impl Results {
     fn push(&self, over: Over) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.0.push_back(over);
-        if let Some(waker) = inner.1.take() {
-            waker.wake();
+        if let Some(waker) = &inner.1 {
+            waker.wake_by_ref();
         }
     }
     fn pop(&self) -> Option<Over> {
@@ -159,12 +172,14 @@ impl<B: NetworkBehaviour> Swarm<B> {
             under_way: BTreeMap::new(),
             held: BTreeMap::new(),
             interfaces: runtime.interfaces().fuse().boxed(),
+            woken: Wakers::default(),
             sources: Sources::default(),
             timer: runtime.timer(),
             timer_at: None,
             clock: (now, unix),
             batch: Vec::new(),
             waker: None,
+            task: None,
             turn: 0,
             transport: 0,
             shutdown: None,
@@ -214,6 +229,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
         let (Some(at), Some(transport)) = (at, transport) else {
             return Err(TransportError::MultiaddrNotSupported(address.clone()));
         };
+        self.woken.transports.ring();
         transport.listen(id, address).map_err(TransportError::Other)?;
         self.listeners.insert(id, at);
         Ok(())
@@ -224,6 +240,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
         self.unlisten(id)
     }
     fn unlisten(&mut self, id: ListenerId) -> bool {
+        self.woken.transports.ring();
         let transport = self.listeners.get(&id).and_then(|at| self.transports.get_mut(*at));
         transport.is_some_and(|transport| transport.unlisten(id))
     }
@@ -358,6 +375,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
                 let transport = self.transports.iter_mut().find(|transport| transport.dials(&address));
                 match transport {
                     Some(transport) => {
+                        self.woken.transports.ring();
                         let raw = transport.dial(&address, role, port);
                         self.upgrade(connection, attempt, raw, role, expected);
                     }
@@ -406,7 +424,10 @@ impl<B: NetworkBehaviour> Swarm<B> {
             Output::Unlisten(id) => {
                 self.unlisten(id);
             }
-            Output::Attach(id, source) => self.sources.attach(id, source, &*self.runtime),
+            Output::Attach(id, source) => {
+                self.woken.sources.ring();
+                self.sources.attach(id, source, &*self.runtime);
+            }
             Output::DropSource(id) => {
                 if self.sources.remove(id) {
                     let event = crate::SourceEvent::Closed(Ok(()));
@@ -414,6 +435,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
                 }
             }
             Output::Datagram { on, interface, to, bytes } => {
+                self.woken.sources.ring();
                 if let Some(event) = self.sources.send(on, interface, to, bytes) {
                     self.core.handle(Input::Source(on, event), self.runtime.now());
                 }
@@ -496,7 +518,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
     // --- polling --------------------------------------------------------------------------------
 
     /// One input, lifecycle first. `false`: nothing is there.
-    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+    fn poll_input(&mut self, now: Instant) -> bool {
         if let Some(Over { connection, attempt, result }) = self.results.pop() {
             // What was given up in the meantime is nobody's.
             if self.under_way.remove(&(connection, attempt)).is_none() && result.is_ok() {
@@ -510,7 +532,10 @@ impl<B: NetworkBehaviour> Swarm<B> {
             self.core.handle(Input::Upgraded { connection, attempt, result }, now);
             return true;
         }
-        if let Poll::Ready(Some(all)) = self.interfaces.poll_next_unpin(cx) {
+        let interfaces = &mut self.interfaces;
+        if let Poll::Ready(Some(all)) = self.woken.interfaces.poll(|cx| interfaces.poll_next_unpin(cx)) {
+            self.woken.transports.ring();
+            self.woken.sources.ring();
             self.transports.iter_mut().for_each(|transport| transport.on_interfaces(&all));
             self.sources.on_interfaces(&all);
             self.core.handle(Input::Interfaces(all), now);
@@ -519,9 +544,9 @@ impl<B: NetworkBehaviour> Swarm<B> {
         // Busy connections come first most of the time, never all of it.
         self.turn = self.turn.wrapping_add(1);
         match self.turn % OTHERS_FIRST {
-            0 => self.poll_transports(cx, now) || self.poll_sources(cx, now) || self.poll_connections(now),
-            1 => self.poll_sources(cx, now) || self.poll_transports(cx, now) || self.poll_connections(now),
-            _ => self.poll_connections(now) || self.poll_transports(cx, now) || self.poll_sources(cx, now),
+            0 => self.poll_transports(now) || self.poll_sources(now) || self.poll_connections(now),
+            1 => self.poll_sources(now) || self.poll_transports(now) || self.poll_connections(now),
+            _ => self.poll_connections(now) || self.poll_transports(now) || self.poll_sources(now),
         }
     }
 
@@ -549,36 +574,39 @@ impl<B: NetworkBehaviour> Swarm<B> {
         true
     }
 
-    fn poll_transports(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let first = self.transport;
-        for n in 0..self.transports.len() {
-            let at = (first + n) % self.transports.len();
-            let Some(transport) = self.transports.get_mut(at) else { continue };
-            let Poll::Ready(event) = transport.poll(cx) else { continue };
-            let input = match event {
-                TransportEvent::Address { listener, address, yes } => {
-                    Input::Address { listener, address, yes }
+    fn poll_transports(&mut self, now: Instant) -> bool {
+        let (first, all) = (self.transport, self.transports.len());
+        let transports = &mut self.transports;
+        let polled = self.woken.transports.poll(|cx| {
+            for at in (0..all).map(|n| (first + n) % all) {
+                if let Some(Poll::Ready(event)) = transports.get_mut(at).map(|transport| transport.poll(cx)) {
+                    return Poll::Ready((at, event));
                 }
-                TransportEvent::Incoming { local, remote, raw, .. } => {
-                    let connection = self.core.next_connection();
-                    self.incoming.insert(connection, raw);
-                    Input::Incoming { connection, local, remote }
-                }
-                TransportEvent::Error { listener, error } => Input::ListenerError { listener, error },
-                TransportEvent::Closed { listener, reason } => {
-                    self.listeners.remove(&listener);
-                    Input::ListenerClosed { listener, reason }
-                }
-            };
-            self.transport = at + 1;
-            self.core.handle(input, now);
-            return true;
-        }
-        false
+            }
+            Poll::Pending
+        });
+        let Poll::Ready((at, event)) = polled else { return false };
+        let input = match event {
+            TransportEvent::Address { listener, address, yes } => Input::Address { listener, address, yes },
+            TransportEvent::Incoming { local, remote, raw, .. } => {
+                let connection = self.core.next_connection();
+                self.incoming.insert(connection, raw);
+                Input::Incoming { connection, local, remote }
+            }
+            TransportEvent::Error { listener, error } => Input::ListenerError { listener, error },
+            TransportEvent::Closed { listener, reason } => {
+                self.listeners.remove(&listener);
+                Input::ListenerClosed { listener, reason }
+            }
+        };
+        self.transport = at + 1;
+        self.core.handle(input, now);
+        true
     }
 
-    fn poll_sources(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        match self.sources.poll(cx) {
+    fn poll_sources(&mut self, now: Instant) -> bool {
+        let sources = &mut self.sources;
+        match self.woken.sources.poll(|cx| sources.poll(cx)) {
             Poll::Ready((id, event)) => {
                 self.core.handle(Input::Source(id, event), now);
                 true
@@ -609,9 +637,24 @@ impl<B: NetworkBehaviour> Swarm<B> {
         }
     }
 
+    /// Whoever has something to tell wakes the task that polls.
+    fn wakes(&mut self, task: &Waker) {
+        if self.task.as_ref().is_some_and(|known| known.will_wake(task)) {
+            return;
+        }
+        self.task = Some(task.clone());
+        self.results.set_waker(task);
+        self.ready.set_waker(task);
+        for woken in [&self.woken.interfaces, &self.woken.transports, &self.woken.sources] {
+            woken.set_task(task);
+        }
+        self.timer_at = None; // It knows the other task.
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<SwarmEvent<B::ToSwarm>>> {
         let mut budget = BUDGET;
         let mut now = self.runtime.now();
+        self.wakes(cx.waker());
         self.core.settle(now);
         self.check_clock(now);
         // Not only when there is nothing else to do.
@@ -635,9 +678,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
                 return Poll::Pending;
             }
             budget -= 1;
-            self.results.set_waker(cx.waker());
-            self.ready.set_waker(cx.waker());
-            if self.poll_input(cx, now) {
+            if self.poll_input(now) {
                 continue;
             }
             now = self.runtime.now();

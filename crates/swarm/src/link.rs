@@ -167,8 +167,11 @@ impl Link {
         self.confirms.under_way.shrink();
     }
     /// Wake this when an application reads or writes a detached stream.
-    pub(crate) fn on_application(&mut self, waker: &Waker) {
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
         self.touched.set_task(waker);
+    }
+    /// Looks which detached streams an application has read or written.
+    pub(crate) fn on_application(&mut self) {
         let mut touched = std::mem::take(&mut self.woken);
         self.touched.take(|key| touched.push(Key(key)));
         touched.drain(..).for_each(|key| self.mark(key));
@@ -344,6 +347,7 @@ impl Link {
         let mut pumped = Pumped::default();
         loop {
             while let Some(event) = streams.next_event() {
+                pumped.any = true;
                 // Those that have said their name do not stand in the way of one more.
                 if matches!(event, StreamsEvent::Inbound(_)) && self.inbound_negotiating >= NEGOTIATING.get()
                 {
@@ -354,6 +358,7 @@ impl Link {
                 self.on_streams_event(event, streams, messages, now, &mut pumped);
             }
             if let Some(key) = self.next_busy() {
+                pumped.any = true;
                 self.drive(key, streams, messages);
             } else if std::mem::take(&mut self.wrote) && self.are_replies_waiting() {
                 self.send_replies();
@@ -559,6 +564,8 @@ impl Link {
 /// What a link found out that concerns the whole connection.
 #[derive(Debug, Default)]
 pub(crate) struct Pumped {
+    /// There was something to do.
+    pub(crate) any: bool,
     pub(crate) moved: Vec<(peerage_core::ConnectedPoint, peerage_core::ConnectedPoint)>,
     pub(crate) closed: Option<Result<Code, std::io::Error>>,
 }

@@ -23,7 +23,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -42,7 +42,7 @@ const HEARD: Duration = Duration::from_secs(10);
 const WORD: Duration = Duration::from_millis(1);
 /// After so long without anything to do, room that is not used is given back. Soon, so that it serves the connections that
 /// come next: what the system's allocator holds in pieces it never gives back.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(150);
 /// A busy connection is asked ever less often, down to this.
 const SELDOM: Duration = Duration::from_secs(4);
 /// And how long it waits for the peer to close as well.
@@ -54,6 +54,8 @@ pub(crate) struct Task<M> {
     runtime: Arc<dyn Runtime>,
     mailbox: Arc<Mailbox<M>>,
     ready: Arc<Ready>,
+    /// Who is woken.
+    waker: Option<Waker>,
     timer: Box<dyn Timer>,
     timer_at: Option<Instant>,
     /// Others come first, until they have.
@@ -110,6 +112,7 @@ impl<M: Send + 'static> Task<M> {
             runtime,
             mailbox,
             ready,
+            waker: None,
             timer,
             timer_at: None,
             turn: None,
@@ -131,6 +134,16 @@ impl<M: Send + 'static> Task<M> {
             quiet_in: QUIET,
             worked: true,
         }
+    }
+
+    /// Whoever asks something of the connection wakes the task.
+    fn listen(&mut self, waker: &Waker) {
+        if self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return;
+        }
+        self.mailbox.set_waker(waker);
+        self.link.set_waker(waker);
+        self.waker = Some(waker.clone());
     }
 
     fn take_commands(&mut self, now: Instant) -> bool {
@@ -159,6 +172,18 @@ impl<M: Send + 'static> Task<M> {
         some
     }
 
+    /// Does what there is to do with what has come, or can be sent now. `false`: there was nothing.
+    fn pump(&mut self, now: Instant) -> bool {
+        let pumped = self.link.pump(self.io.streams(), &mut self.shim, now);
+        for (old, new) in pumped.moved {
+            self.shim.to_core.push_back(ToCore::Moved { old, new });
+        }
+        if let Some(how) = pumped.closed {
+            self.ended.get_or_insert(how);
+        }
+        pumped.any
+    }
+
     /// There is more to do, but others come first.
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = self.turn.get_or_insert_with(|| self.runtime.turn());
@@ -185,7 +210,7 @@ impl<M: Send + 'static> Task<M> {
             self.jobs.shrink_to_fit();
         } else {
             self.quiet_in = (self.quiet_in * 2).min(SELDOM);
-            self.quiet_at = Some(now.after(self.quiet_in));
+            self.quiet_at = Some(look_after(now, self.quiet_in));
         }
     }
 
@@ -271,7 +296,7 @@ impl<M: Send + 'static> Task<M> {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
         if self.worked {
-            self.quiet_at.get_or_insert(now.after(self.quiet_in));
+            self.quiet_at.get_or_insert(look_after(now, self.quiet_in));
         }
         let all = [self.link.next_timeout(), self.io.next_timeout(), closing, word, self.quiet_at];
         let at = all.into_iter().flatten().min();
@@ -295,28 +320,27 @@ impl<M: Send + 'static> Future for Task<M> {
         if this.yields && this.take_turn(cx).is_pending() {
             return Poll::Pending;
         }
-        this.mailbox.listen(cx.waker());
-        this.link.on_application(cx.waker());
+        this.listen(cx.waker());
+        this.link.on_application();
         let mut now = this.runtime.now();
         loop {
+            // Whether anything was done, and whether to look at everything once more before waiting.
             let mut progress = this.take_commands(now);
+            let mut again = false;
             let may_read = this.update_room() && this.jobs.len() < JOBS.get();
             this.link.on_room();
             this.send_replies(now);
 
             if may_read && this.ended.is_none() && !this.io.is_read_out() && this.budget > 0 {
                 match this.io.read(cx, now, this.link.scope(), &mut this.budget) {
-                    Ok(read) => progress |= read,
+                    Ok(took) => {
+                        progress |= took.some;
+                        again |= !took.dry;
+                    }
                     Err(error) => this.ended = Some(Err(error)),
                 }
             }
-            let pumped = this.link.pump(this.io.streams(), &mut this.shim, now);
-            for (old, new) in pumped.moved {
-                this.shim.to_core.push_back(ToCore::Moved { old, new });
-            }
-            if let Some(how) = pumped.closed {
-                this.ended.get_or_insert(how);
-            }
+            this.pump(now);
             let more_jobs = this.run_jobs();
             if let Some((code, until)) = this.closing
                 && !this.close_sent
@@ -337,11 +361,13 @@ impl<M: Send + 'static> Future for Task<M> {
                 _ if unheard => {}
                 Ok(Wrote::All(some)) => {
                     progress |= some;
+                    // What was written made room.
+                    again |= some && this.pump(now);
                     if this.close_sent || this.ended.is_some() {
                         return this.linger(cx, now);
                     }
                 }
-                Ok(Wrote::Enough) => progress = true,
+                Ok(Wrote::Enough) => again = true,
                 Ok(Wrote::Blocked) => {
                     let late = this.closing.is_some_and(|(_, until)| now >= until);
                     if this.ended.is_some() || late {
@@ -353,7 +379,7 @@ impl<M: Send + 'static> Future for Task<M> {
                 // A peer that has gone cannot be answered any more, but heard.
                 Err(error) if this.ended.is_none() && this.link.is_starved() => {
                     this.ended = Some(Err(error));
-                    progress = true;
+                    again = true;
                 }
                 Err(error) => {
                     let how = this.ended.take().unwrap_or(Err(error));
@@ -363,13 +389,20 @@ impl<M: Send + 'static> Future for Task<M> {
             }
             if this.io.is_read_out() && this.ended.is_none() {
                 this.ended = Some(Err(std::io::ErrorKind::UnexpectedEof.into()));
-                progress = true;
+                again = true;
             }
-            if (more_jobs || this.budget == 0) && this.take_turn(cx).is_pending() {
-                return Poll::Pending;
+            if more_jobs || this.budget == 0 {
+                if this.take_turn(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                again = true;
             }
             this.worked |= progress;
-            if !progress {
+            // An end that is waited for may have come with what was done, and a transport with streams of its own sends what
+            // it was given when it is polled.
+            let looks = this.closing.is_some() || this.ended.is_some() || this.io.is_native();
+            again |= progress && looks;
+            if !again {
                 if !this.set_timer(cx, now) {
                     return Poll::Pending;
                 }
@@ -381,6 +414,13 @@ impl<M: Send + 'static> Future for Task<M> {
             }
         }
     }
+}
+
+/// All connections look at the same moments: ten thousand that are pinged now and then wake the thread at most twenty times a
+/// second for it, not once each.
+fn look_after(now: Instant, time: Duration) -> Instant {
+    let grid = Duration::from_millis(50).as_nanos() as u64;
+    Instant::from_nanos(now.after(time).as_nanos().div_ceil(grid).saturating_mul(grid))
 }
 
 /// Whatever ends the task, a panic of a codec too, ends its connection, and the core hears of it.

@@ -122,7 +122,8 @@ impl Staging {
         taken
     }
     fn gather(&mut self, from: &mut FrameWriter, part: usize) -> Bytes {
-        if self.arena.capacity() < part {
+        // Once all of it was sent it is used again; it grows only if it was full before that.
+        if !self.arena.try_reclaim(part) {
             self.arena.reserve(self.arena_size.max(part));
             self.arena_size = (self.arena_size * 2).min(ARENA);
         }

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     thread,
+    time::Duration,
 };
 
 /// Echoes what comes, and ends when the other half has.
@@ -75,6 +76,35 @@ fn many_connections_are_carried_at_once_each_half_to_its_end() {
         here.signal("-INT");
         there.signal("-TERM");
         assert_eq!((here.ended(), there.ended()), (Some(0), Some(0)), "{over}");
+    }
+}
+
+#[test]
+fn a_connection_whose_program_is_stuck_holds_up_no_other() {
+    for over in [TCP, QUIC] {
+        let (_there, address) = serving(over, 8080, echo(), &[]);
+        let (_here, local) = reaching(&Home::new(), &address, 8080);
+        // It sends, and never reads what comes back: soon no buffer on the way takes any more, in neither direction.
+        let mut stuck = TcpStream::connect(&local).unwrap();
+        stuck.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let (piece, mut sent) = (vec![7; 64 << 10], 0);
+        while stuck.write_all(&piece).is_ok() {
+            sent += piece.len();
+            assert!(sent < 256 << 20, "{over}: nobody reads, and {sent} bytes were taken");
+        }
+        let mut stream = TcpStream::connect(&local).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut writing = stream.try_clone().unwrap();
+        let writer = thread::spawn(move || {
+            for _ in 0..256 {
+                writing.write_all(&[1; 64 << 10]).unwrap();
+            }
+            writing.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap_or_else(|error| panic!("{over}, after {}: {error}", back.len()));
+        writer.join().unwrap();
+        assert_eq!(back.len(), 16 << 20, "{over}");
     }
 }
 

@@ -142,6 +142,22 @@ fn what_was_lost_with_the_stream_is_sent_once_more() {
 }
 
 #[test]
+fn who_says_two_things_on_one_stream_reads_more_than_one() {
+    let mut solo = signed();
+    let (_, theirs, ours) = neighbour(&mut solo, 1);
+    solo.app(|flood| flood.publish("lan", "one")).expect("published");
+    solo.peer_reads(ours);
+    solo.peer_confirms(ours);
+    solo.peer_sends(theirs, says(by(3).says("x")));
+    solo.peer_resets(ours, Code::NONE);
+    assert_eq!(solo.behaviour().stats().one_shot_readers, 0);
+    solo.advance(SECOND);
+    let again = solo.outbound(id(1))[0];
+    solo.peer_accepts(again);
+    assert_eq!(solo.peer_reads(again), [hello()], "what it has confirmed is not said again");
+}
+
+#[test]
 fn a_stream_that_lived_long_is_opened_again_after_a_pause_and_five_times_at_most() {
     let mut solo = signed();
     let (_, _, mut ours) = neighbour(&mut solo, 1);

@@ -15,6 +15,7 @@ macro_rules! conformance {
                 a_reset_carries_its_code
                 a_thousand_streams_live_side_by_side
                 a_writer_waits_for_a_reader
+                a_stream_that_nobody_reads_holds_up_no_other
                 a_large_transfer_arrives_whole_both_ways
                 what_was_sent_arrives_before_the_end_of_the_connection
                 a_frame_cut_at_every_byte_is_read_as_one

@@ -129,6 +129,51 @@ pub(crate) async fn a_writer_waits_for_a_reader(net: Net) {
     assert_eq!(got, sent + piece.len());
 }
 
+pub(crate) async fn a_stream_that_nobody_reads_holds_up_no_other(net: Net) {
+    const MANY: usize = 32 << 20;
+    let (mut a, mut b, _, b_id) = net.pair().await;
+    let mut pairs = Vec::new();
+    for _ in 0..2 {
+        a.behaviour_mut().outbox.open_raw(b_id, RAW);
+        run(&mut [&mut a, &mut b], |nodes| nodes.iter().all(|node| node.behaviour().raw.len() == 1)).await;
+        pairs.extend(a.behaviour_mut().raw.pop().zip(b.behaviour_mut().raw.pop()));
+    }
+    let ((_, mut writer), (_, mut reader)) = pairs.pop().unwrap();
+    let ((_, mut stuck), (_, _unread)) = pairs.pop().unwrap();
+    let piece = vec![7; 64 << 10];
+    within(&mut [&mut a, &mut b], async {
+        let endless = async { while stuck.write_all(&piece).await.is_ok() {} };
+        let mut endless = std::pin::pin!(endless);
+        // Until its windows are full.
+        assert!(tokio::time::timeout(Duration::from_millis(600), endless.as_mut()).await.is_err());
+        let write = async {
+            for _ in 0..MANY / piece.len() {
+                writer.write_all(&piece).await.unwrap();
+            }
+            writer.close().await.unwrap();
+        };
+        let read = async {
+            let (mut buffer, mut got) = (vec![0; 64 << 10], 0);
+            loop {
+                match reader.read(&mut buffer).await.unwrap() {
+                    0 => return got,
+                    n => got += n,
+                }
+            }
+        };
+        let others = std::pin::pin!(join(write, read));
+        match peerage::futures::future::select(others, endless).await {
+            peerage::futures::future::Either::Left(((_, got), _)) => assert_eq!(got, MANY),
+            peerage::futures::future::Either::Right(_) => panic!("the stream was reset"),
+        }
+    })
+    .await;
+    // Messages too.
+    let on = a.behaviour_mut().open(b_id, ECHO);
+    a.behaviour_mut().send(on, "hello");
+    run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().messages(on) == 1).await;
+}
+
 pub(crate) async fn a_large_transfer_arrives_whole_both_ways(net: Net) {
     const PIECES: usize = 128;
     let (mut a, mut b, _, b_id) = net.pair().await;

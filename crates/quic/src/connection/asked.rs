@@ -108,10 +108,12 @@ impl Streams for Connection {
 
     fn consumed(&mut self, on: Key, bytes: usize) {
         let Some(stream) = self.streams.get_mut(&on.0) else { return };
+        stream.moved = self.polled_at;
         let price = stream.consume(bytes);
         self.windows.take_back(price);
         if stream.gated && stream.unread <= UNREAD.get() / 2 {
             stream.gated = false;
+            self.held_up.remove(&on.0);
             self.enqueue(on.0);
             self.touched.wake_task();
         }
@@ -154,6 +156,7 @@ impl Streams for Connection {
         }
         let price = stream.consume(usize::MAX);
         self.windows.take_back(price);
+        self.held_up.remove(&on.0);
         self.remove_if_over(on.0);
     }
 

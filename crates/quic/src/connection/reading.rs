@@ -28,10 +28,13 @@ impl Connection {
         let Some(recv) = &mut stream.recv else { return 0 };
         if !draining && stream.unread >= UNREAD.get() {
             stream.gated = true;
+            self.held_up.insert(key);
+            self.arm();
             return 0;
         }
         if !draining && !self.windows.may_read() {
             self.starved.insert(key);
+            self.arm();
             return 0;
         }
         let mut chunks = [const { Bytes::new() }; CHUNKS];
@@ -44,6 +47,9 @@ impl Connection {
             Poll::Pending => 0,
             Poll::Ready(Ok(Some(n))) => {
                 let mut bytes = 0;
+                if stream.unread == 0 {
+                    stream.moved = now;
+                }
                 for chunk in chunks.into_iter().take(n) {
                     bytes += chunk.len();
                     let price = Windows::price(chunk.len());

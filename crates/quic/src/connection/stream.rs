@@ -1,4 +1,4 @@
-use peerage_core::Permit;
+use peerage_core::{Instant, Permit};
 use quinn::{RecvStream, SendStream};
 use std::task::Waker;
 
@@ -13,6 +13,8 @@ pub(super) struct Stream {
     /// Handed out and not consumed; and what that costs.
     pub(super) unread: usize,
     pub(super) price: usize,
+    /// When something of it was consumed, or came while nothing waited.
+    pub(super) moved: Instant,
     /// The peer's, and nothing of it has come: a later stream that was opened opens all before it. Nobody has heard of it.
     pub(super) silent: bool,
     /// Waits for its turn to be read.
@@ -36,6 +38,7 @@ impl Stream {
             waker,
             unread: 0,
             price: 0,
+            moved: Instant::START,
             silent: false,
             queued: false,
             gated: false,

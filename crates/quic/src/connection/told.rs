@@ -65,6 +65,7 @@ impl Connection {
         self.woken = false;
         self.lost = Some(error);
         self.starved.clear();
+        self.held_up.clear();
         for (key, stream) in &mut self.streams {
             stream.gated = false;
             if stream.recv.is_some() && !std::mem::replace(&mut stream.queued, true) {

@@ -14,10 +14,12 @@ const CHUNK: usize = 64;
 const BURST: Duration = Duration::from_millis(100);
 /// Nothing, or next to nothing, was written for so long.
 const QUIET: Duration = Duration::from_secs(10);
+/// What is left to others beside streams that are held up, at least.
+const BESIDE: u64 = 1 << 20;
 /// What waits is charged in steps.
 const STEP: usize = 64 << 10;
 
-pub(super) struct Windows {
+pub(crate) struct Windows {
     scope: Option<Scope>,
     /// What every connection is charged.
     fixed: Option<Permit>,
@@ -26,8 +28,14 @@ pub(super) struct Windows {
     /// What was handed out and is not consumed, beyond the allowance.
     unread: Option<Permit>,
     unread_bytes: usize,
+    /// What the connection's own traffic needs.
     receive: u64,
     receive_max: u64,
+    /// What quinn was told: more while streams are held up.
+    window: u64,
+    /// Of a window that was taken back, what the peer may still send: reading pays for it.
+    debt: u64,
+    stream_window: u64,
     measured: u64,
     since: Instant,
     send: u64,
@@ -36,15 +44,19 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn new(receive_max: u64) -> Self {
+    pub(crate) fn new(stream_window: u64, receive_max: u64) -> Self {
+        let receive = receive_max.min(FIRST_WINDOW);
         Self {
             scope: None,
             fixed: None,
             grown: None,
             unread: None,
             unread_bytes: 0,
-            receive: receive_max.min(FIRST_WINDOW),
+            receive,
             receive_max,
+            window: receive,
+            debt: 0,
+            stream_window,
             measured: 0,
             since: Instant::START,
             send: SEND_WINDOW.default,
@@ -67,11 +79,57 @@ impl Windows {
         self.send
     }
 
-    fn grow(&mut self, by: u64) -> bool {
-        let (Some(scope), Some(grown)) = (&self.scope, &mut self.grown) else { return false };
-        let by = usize::try_from(by).unwrap_or(usize::MAX);
+    /// By how much the windows may grow.
+    fn room(&self) -> u64 {
+        let Some(scope) = &self.scope else { return 0 };
         let left = scope.limit(Resource::Bytes).saturating_sub(scope.used(Resource::Bytes));
-        left.saturating_sub(RESERVE.get()) >= by && grown.grow(by).is_ok()
+        left.saturating_sub(RESERVE.get()) as u64
+    }
+    fn grow(&mut self, by: u64) -> bool {
+        let has_room = self.room() >= by;
+        let Some(grown) = &mut self.grown else { return false };
+        has_room && grown.grow(usize::try_from(by).unwrap_or(usize::MAX)).is_ok()
+    }
+    fn shrink(&mut self, by: u64) {
+        if let Some(grown) = &mut self.grown {
+            grown.shrink(usize::try_from(by).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// The window with which so many streams hold up no other, if each holds all it may. The peer is told of room when an eighth
+    /// of the window was read: what is left to others must be more than that.
+    fn with_held_up(&self, streams: usize) -> u64 {
+        let held = self.stream_window.saturating_mul(streams as u64);
+        let beside = if streams == 0 { 0 } else { (held / 8).saturating_mul(3).max(BESIDE) };
+        held.saturating_add(beside).max(self.receive)
+    }
+    pub(super) fn has_room_for(&self, streams: usize) -> bool {
+        let wanted = self.with_held_up(streams);
+        wanted <= self.window || (wanted <= self.receive_max && wanted - self.window <= self.room())
+    }
+    /// Whether the window is larger than the connection's own traffic needs.
+    pub(super) fn lends(&self) -> bool {
+        self.window > self.receive
+    }
+    /// So many streams are held up: the size the receive window should have from now on, if that is news. If there is not room
+    /// for all of them, as much as there is.
+    pub(super) fn on_held_up(&mut self, streams: usize) -> Option<u64> {
+        let wanted = self.with_held_up(streams).min(self.receive_max);
+        if wanted > self.window {
+            let wanted = wanted.min(self.window.saturating_add(self.room()));
+            if wanted == self.window || !self.grow(wanted - self.window) {
+                return None;
+            }
+            self.window = wanted;
+            return Some(wanted);
+        }
+        // Taken back once, and not again before that is paid: streams come to be held up and are read again all the time.
+        if wanted == self.window || self.debt > 0 {
+            return None;
+        }
+        self.debt = self.window - wanted;
+        self.window = wanted;
+        Some(wanted)
     }
 
     /// Bytes were read: the size the receive window should have from now on, if that is news.
@@ -81,6 +139,9 @@ impl Windows {
         rtt: impl FnOnce() -> Duration,
         now: Instant,
     ) -> Option<u64> {
+        let paid = self.debt.min(bytes as u64);
+        self.debt -= paid;
+        self.shrink(paid);
         self.measured = self.measured.saturating_add(bytes as u64);
         if self.measured < self.receive / 2 {
             return None;
@@ -91,11 +152,13 @@ impl Windows {
             return None;
         }
         let wanted = self.receive.saturating_mul(2).min(self.receive_max);
-        if !self.grow(wanted - self.receive) {
+        if !self.grow(wanted.saturating_sub(self.window)) {
             return None;
         }
         self.receive = wanted;
-        Some(wanted)
+        let is_news = wanted > self.window;
+        self.window = self.window.max(wanted);
+        is_news.then_some(wanted)
     }
     /// Bytes were written: the size the send window should have from now on, if that is news.
     pub(super) fn on_written(
@@ -125,9 +188,7 @@ impl Windows {
         if self.send == SEND_WINDOW.default || now.since(self.written_since) < QUIET {
             return None;
         }
-        if let Some(grown) = &mut self.grown {
-            grown.shrink(usize::try_from(self.send - SEND_WINDOW.default).unwrap_or(0));
-        }
+        self.shrink(self.send - SEND_WINDOW.default);
         (self.send, self.written, self.written_since) = (SEND_WINDOW.default, 0, now);
         Some(self.send)
     }
@@ -166,7 +227,7 @@ mod tests {
     }
     fn windows(bytes: usize) -> (Scope, Windows) {
         let scope = Scope::root("connection", Limits { bytes, ..Limits::NONE });
-        let mut windows = Windows::new(15_000_000);
+        let mut windows = Windows::new(4 << 20, 15_000_000);
         assert!(windows.charge(&scope));
         (scope, windows)
     }
@@ -196,6 +257,26 @@ mod tests {
         assert_eq!(windows.on_read(half - 1, || Duration::from_millis(10), at(1)), None);
         assert_eq!(windows.on_read(1, || Duration::from_millis(10), at(101)), None);
         assert!(windows.on_read(half, || Duration::from_millis(60), at(220)).is_some());
+    }
+
+    #[test]
+    fn the_window_grows_by_what_streams_hold_and_is_taken_back_as_it_is_read() {
+        let (scope, mut windows) = windows(16 << 20);
+        let before = scope.used(Resource::Bytes);
+        assert!(windows.has_room_for(1) && windows.has_room_for(2) && !windows.has_room_for(3));
+        let two = windows.on_held_up(2).unwrap();
+        assert!(two - (8 << 20) > two / 8, "the others hear of room before it is used up");
+        assert_eq!(windows.on_held_up(2), None);
+        assert_eq!(scope.used(Resource::Bytes), before + (two - FIRST_WINDOW) as usize);
+        // Not for three, but all there is.
+        assert!(windows.on_held_up(3).unwrap() > two);
+        assert_eq!(scope.used(Resource::Bytes), (16 << 20) - RESERVE.get());
+        assert_eq!(windows.on_held_up(0), Some(FIRST_WINDOW));
+        assert!(!windows.lends());
+        assert_eq!(scope.used(Resource::Bytes), (16 << 20) - RESERVE.get(), "the peer may still send it");
+        windows.on_read(16 << 20, || Duration::from_millis(10), at(5_000));
+        assert_eq!(scope.used(Resource::Bytes), before);
+        assert_eq!(windows.debt, 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use peerage_core::{
 use peerage_identity::Keypair;
 use peerage_quic::{Config, tokio::Transport};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -98,6 +98,8 @@ pub(crate) struct Half {
     pub(crate) closed: Option<Result<Code, String>>,
     /// Whether received bytes are consumed at once.
     pub(crate) consumes: bool,
+    /// Streams whose bytes are not.
+    pub(crate) neglected: BTreeSet<Key>,
 }
 /// Of one stream.
 #[derive(Debug, Default)]
@@ -131,6 +133,7 @@ impl Half {
             can_open: 0,
             closed: None,
             consumes: true,
+            neglected: BTreeSet::new(),
         }
     }
     pub(crate) fn story(&self, key: Key) -> &Story {
@@ -171,7 +174,7 @@ impl Half {
                         story.bytes.extend_from_slice(&bytes);
                     }
                     story.unread += bytes.len();
-                    if self.consumes {
+                    if self.consumes && !self.neglected.contains(&key) {
                         self.consume(key);
                     }
                 }

@@ -10,5 +10,6 @@ mod advisories;
 mod confirm;
 mod kit;
 mod listen;
+mod neglected;
 mod raw;
 mod streams;

@@ -43,6 +43,14 @@ pub(crate) enum Io {
     Native(Box<dyn Native>),
 }
 
+/// What reading has brought.
+pub(super) struct Took {
+    /// There was something.
+    pub(super) some: bool,
+    /// And nothing is left: more of it wakes the task.
+    pub(super) dry: bool,
+}
+
 pub(super) enum Wrote {
     /// Everything; whether there was anything.
     All(bool),
@@ -62,6 +70,9 @@ impl Io {
             Self::Native(native) => &mut **native,
         }
     }
+    pub(super) fn is_native(&self) -> bool {
+        matches!(self, Self::Native(_))
+    }
     /// Bytes that were read before the link was there.
     pub(super) fn on_plain(&mut self, plain: BytesMut, now: Instant) -> Result<(), Code> {
         match self {
@@ -69,20 +80,20 @@ impl Io {
             Self::Native(_) => Ok(()),
         }
     }
-    /// Takes in what has come. `false`: nothing was there.
+    /// Takes in what has come.
     pub(super) fn read(
         &mut self,
         cx: &mut Context<'_>,
         now: Instant,
         scope: &Scope,
         budget: &mut usize,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Took> {
         match self {
             Self::Sealed(sealed) => sealed.read(cx, now, scope, budget),
             Self::Native(native) => {
                 let some = native.poll(cx, now).is_ready();
                 *budget = budget.saturating_sub(if some { TURN } else { 0 });
-                Ok(some)
+                Ok(Took { some, dry: !some })
             }
         }
     }
@@ -215,14 +226,15 @@ impl Sealed {
         }
     }
 
-    /// Reads once, opens what is whole, feeds the session. `false`: nothing was there.
+    /// Reads, opens what is whole, feeds the session. What is small has mostly come at once, so there is a second look whether
+    /// it has: cheaper here than after everything else was looked at once more.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
         now: Instant,
         scope: &Scope,
         budget: &mut usize,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Took> {
         let mut buffer = std::mem::take(&mut self.input);
         let mut small = BytesMut::new();
         if !buffer.try_reclaim(READ) || buffer.is_empty() {
@@ -234,30 +246,45 @@ impl Sealed {
             }
         }
         let unseen = std::mem::take(&mut self.unseen);
-        let read = self.socket.poll_read(cx, &mut buffer);
-        let outcome = match read {
+        let outcome = match self.read_once(cx, now, &mut buffer, budget) {
             Poll::Ready(Ok(n)) => {
-                self.read_end = n == 0;
-                *budget = budget.saturating_sub(n.max(1));
-                self.moved += n as u64;
-                self.open(&mut buffer, now).map(|opened| {
-                    if let Some((since, _)) = self.part.as_mut().filter(|_| opened) {
-                        *since = now; // It is another part.
-                    }
-                    true
-                })
+                let room = buffer.capacity() - buffer.len();
+                let again = !self.read_end && n <= SMALL_PART && room >= READ && *budget > 0;
+                match again.then(|| self.read_once(cx, now, &mut buffer, budget)) {
+                    Some(Poll::Ready(Err(error))) => Err(error),
+                    Some(Poll::Pending) => Ok(Took { some: true, dry: true }),
+                    Some(Poll::Ready(Ok(_))) | None => Ok(Took { some: true, dry: self.read_end }),
+                }
             }
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending if unseen => self.open(&mut buffer, now),
-            Poll::Pending if small.is_empty() => Ok(false),
+            Poll::Pending if unseen => self.open(&mut buffer, now).map(|some| Took { some, dry: true }),
+            Poll::Pending if small.is_empty() => Ok(Took { some: false, dry: true }),
             Poll::Pending => {
                 self.input = small; // As it was: nothing has come that would need the room.
                 give_buffer(buffer);
-                return Ok(false);
+                return Ok(Took { some: false, dry: true });
             }
         };
         self.keep(buffer, scope, now);
         outcome
+    }
+    fn read_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        buffer: &mut BytesMut,
+        budget: &mut usize,
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(self.socket.poll_read(cx, buffer))?;
+        self.read_end = n == 0;
+        *budget = budget.saturating_sub(n.max(1));
+        self.moved += n as u64;
+        if self.open(buffer, now)?
+            && let Some((since, _)) = self.part.as_mut()
+        {
+            *since = now; // It is another part.
+        }
+        Poll::Ready(Ok(n))
     }
 
     /// The last words of the records.

@@ -3,7 +3,6 @@ use crate::{
     JobId,
     shim::{ToCore, ToLink},
 };
-use futures::task::AtomicWaker;
 use peerage_core::{Bound, ConnectionId, ShortQueue};
 use std::{
     collections::VecDeque,
@@ -41,13 +40,16 @@ pub(crate) type Job<M> = Box<dyn FnOnce() -> M + Send>;
 
 /// Between the core and one connection.
 pub(crate) struct Mailbox<M> {
-    to_link: Mutex<Vec<ToLink<M>>>,
+    to_link: Mutex<ToLinkQueue<M>>,
     to_core: Mutex<ToCoreQueue<M>>,
-    task: AtomicWaker,
     /// Stands in the ready list.
     listed: AtomicBool,
     /// The task is to be woken once the core has taken everything and said what it had to say.
     listens: AtomicBool,
+}
+struct ToLinkQueue<M> {
+    commands: Vec<ToLink<M>>,
+    task: Option<Waker>,
 }
 struct ToCoreQueue<M> {
     events: ShortQueue<(usize, ToCore<M>)>,
@@ -65,36 +67,40 @@ impl<M> Mailbox<M> {
     pub(crate) fn new() -> Arc<Self> {
         let queue = ToCoreQueue { events: ShortQueue::default(), messages: 0, bytes: 0, full: false };
         Arc::new(Self {
-            to_link: Mutex::new(Vec::new()),
+            to_link: Mutex::new(ToLinkQueue { commands: Vec::new(), task: None }),
             to_core: Mutex::new(queue),
-            task: AtomicWaker::new(),
             listed: AtomicBool::new(false),
             listens: AtomicBool::new(false),
         })
     }
     /// Commands for the task; it is woken once per batch by [`wake`](Self::wake).
     pub(crate) fn push(&self, what: ToLink<M>) {
-        lock(&self.to_link).push(what);
+        lock(&self.to_link).commands.push(what);
     }
     pub(crate) fn wake(&self) {
         self.listens.store(false, Ordering::Release);
-        self.task.wake();
+        self.wake_task();
+    }
+    fn wake_task(&self) {
+        if let Some(task) = &lock(&self.to_link).task {
+            task.wake_by_ref();
+        }
     }
     /// Moves what the core asked of the connection since the last time to `into`, which is empty. Both keep a little
     /// room, so that a command now and then costs no allocation.
     pub(super) fn take_commands(&self, into: &mut Vec<ToLink<M>>) {
         const KEPT: usize = 8;
         into.shrink_to(KEPT);
-        std::mem::swap(into, &mut lock(&self.to_link));
+        std::mem::swap(into, &mut lock(&self.to_link).commands);
     }
     /// The connection is quiet: gives back room that is not used.
     pub(super) fn shrink(&self) {
-        lock(&self.to_link).shrink_to_fit();
+        lock(&self.to_link).commands.shrink_to_fit();
         lock(&self.to_core).events.shrink();
     }
     /// Whoever takes the end runs what was not run.
     pub(super) fn leave_jobs(&self, jobs: impl Iterator<Item = (JobId, Job<M>)>) {
-        lock(&self.to_link).splice(0..0, jobs.map(|(id, job)| ToLink::Job(id, job)));
+        lock(&self.to_link).commands.splice(0..0, jobs.map(|(id, job)| ToLink::Job(id, job)));
     }
     /// Jobs that the task did not run before it ended, in order.
     pub(crate) fn take_jobs(&self) -> Vec<(JobId, Job<M>)> {
@@ -102,7 +108,7 @@ impl<M> Mailbox<M> {
             ToLink::Job(id, job) => Some((id, job)),
             _ => None,
         };
-        std::mem::take(&mut *lock(&self.to_link)).into_iter().filter_map(job).collect()
+        std::mem::take(&mut lock(&self.to_link).commands).into_iter().filter_map(job).collect()
     }
 
     /// How many messages and bytes it still takes, and whether anything may be read.
@@ -145,9 +151,9 @@ impl<M> Mailbox<M> {
     pub(crate) fn is_listened_for(&self) -> bool {
         self.listens.load(Ordering::Acquire)
     }
-    /// The task listens for commands.
-    pub(super) fn listen(&self, waker: &Waker) {
-        self.task.register(waker);
+    /// Who listens for commands, from now on.
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        lock(&self.to_link).task = Some(waker.clone());
     }
 
     /// The oldest of what the connection tells, at most `max` of it.
@@ -167,7 +173,7 @@ impl<M> Mailbox<M> {
         if queue.full && queue.messages <= MAILBOX.get() / 2 && queue.events.len() <= MAILBOX_EVENTS.get() / 2
         {
             queue.full = false;
-            self.task.wake();
+            self.wake_task();
         }
         if queue.events.is_empty() {
             self.listed.store(false, Ordering::Release);
@@ -186,8 +192,11 @@ impl Ready {
     pub(super) fn list(&self, id: ConnectionId) {
         let mut inner = lock(&self.inner);
         inner.0.push_back(id);
-        if let Some(waker) = inner.1.take() {
-            waker.wake();
+        // Whoever takes them goes on until there is none.
+        if inner.0.len() == 1
+            && let Some(waker) = &inner.1
+        {
+            waker.wake_by_ref();
         }
     }
     pub(crate) fn again(&self, id: ConnectionId) {
@@ -197,9 +206,6 @@ impl Ready {
         lock(&self.inner).0.pop_front()
     }
     pub(crate) fn set_waker(&self, waker: &Waker) {
-        let mut inner = lock(&self.inner);
-        if !inner.1.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            inner.1 = Some(waker.clone());
-        }
+        lock(&self.inner).1 = Some(waker.clone());
     }
 }
