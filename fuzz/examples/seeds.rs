@@ -28,6 +28,7 @@ fn main() -> Result {
     floodsub()?;
     identify()?;
     requests()?;
+    files()?;
     mdns()
 }
 
@@ -548,7 +549,8 @@ fn requests() -> Result {
     seed("requests", "dialed", steps(&[ask, ask, [10, 0, 0], accept, end, [10, 1, 0]]))?;
     seed("requests", "not-dialed", steps(&[ask, ask, [10, 1, 0]]))?;
     seed("requests", "lost", steps(&[connect, ask, accept, [11, 0, 200], [1, 0, 0]]))?;
-    let waits: Vec<[u8; 3]> = std::iter::once(connect).chain([ask; 9]).chain([accept, end].repeat(9)).collect();
+    let waits: Vec<[u8; 3]> =
+        std::iter::once(connect).chain([ask; 9]).chain([accept, end].repeat(9)).collect();
     seed("requests", "waited", steps(&waits))?;
     let heard = [connect, [6, 0, 0], [11, 0, 9], end];
     seed("requests", "answered", steps(&[&heard[..], &[[7, 0, 9]]].concat()))?;
@@ -609,4 +611,72 @@ fn mdns() -> Result {
     }
     put("70-peers", &[many])?;
     seed("mdns", "interfaces", [0, 2, 0, 0xff, 0xff, 3, 0, 0xff, 0xff, 1, 59, 2])
+}
+
+fn files() -> Result {
+    use peerage_files::{
+        Builder, Kind, NewEntry, Ticket,
+        wire::{Failure, Frame, Get, Want},
+    };
+    let (hashes, peer) = ([[7; 32], [8; 32]], key()?.public().to_peer_id());
+    let ticket = Ticket {
+        peer,
+        addresses: vec!["/ip4/192.0.2.1/udp/4001/quic-v1".parse()?],
+        manifest: [1; 32],
+        secret: [2; 16],
+    };
+    seed("file_ticket", "record", ticket.to_bytes())?;
+    seed("file_ticket", "text", ticket.to_string())?;
+    seed("file_ticket", "without-prefix", ticket.to_string().trim_start_matches(peerage_files::PREFIX))?;
+    let mut builder = Builder::default();
+    let folder = NewEntry {
+        kind: Kind::Folder,
+        parent: None,
+        name: "a",
+        size: 0,
+        mode: 0o755,
+        modified: (1, 2),
+        hashes: &[],
+    };
+    builder.add(&folder)?;
+    builder.add(&NewEntry { parent: Some(0), name: "b", ..folder.clone() })?;
+    let (kind, parent) = (Kind::File, Some(1));
+    builder.add(&NewEntry {
+        kind,
+        parent,
+        name: "large",
+        size: (1 << 20) + 1,
+        hashes: &hashes,
+        ..folder.clone()
+    })?;
+    builder.add(&NewEntry { kind, parent, name: "empty", modified: (-1, 5), ..folder.clone() })?;
+    builder.add(&NewEntry {
+        kind: Kind::Text,
+        name: "text",
+        size: 4,
+        hashes: &hashes[..1],
+        ..folder.clone()
+    })?;
+    let manifest = builder.finish()?;
+    seed("file_manifest", "tree", manifest.bytes())?;
+    seed("file_manifest", "empty", [8, 1])?;
+    let frames = |side: u8, frames: &[Frame]| {
+        let mut bytes = vec![side, 3];
+        frames.iter().for_each(|frame| frame.encode(&mut bytes));
+        bytes
+    };
+    let get = Get { manifest: [1; 32], secret: [2; 16], has_manifest: true };
+    let wants = [Want { first: 0, count: 1 }, Want { first: 300, count: 70_000 }].map(Frame::Want);
+    seed(
+        "file_frames",
+        "receiver",
+        frames(0, &[Frame::Get(get), wants[0].clone(), wants[1].clone(), Frame::Done]),
+    )?;
+    let chunks = [Frame::Manifest(manifest.bytes().clone()), Frame::Chunk(vec![9; 200].into())];
+    seed("file_frames", "sender", frames(1, &chunks))?;
+    seed(
+        "file_frames",
+        "failures",
+        frames(1, &[1, 2, 3, 4, 5, 77].map(|n| Frame::Failure(Failure::Other(n)))),
+    )
 }

@@ -19,6 +19,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn seed(&self) -> Seed;
     /// Runs a task of its own.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// Runs work that waits for a disk or for the processor, beside the tasks: where there are no threads, at once.
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
     /// A timer, not set.
     fn timer(&self) -> Box<dyn Timer>;
     /// What a task with more to do waits for, so that others come first.

@@ -36,6 +36,9 @@ pub use peer::{Delivery, Peer, PeerBuilder, PeerEvent, Room, RoomEvent, StartErr
 #[doc(inline)]
 pub use peerage_runtime::stdin_lines;
 
+#[cfg(feature = "files")]
+#[doc(inline)]
+pub use peerage_files as files;
 #[cfg(feature = "floodsub")]
 #[doc(inline)]
 pub use peerage_floodsub as floodsub;

@@ -8,6 +8,7 @@
 //! | `rooms`, `book` | who is in which room, what waits; who is connected |
 //! | `asking`, `serving` | requests: ours, and those of others with the handlers that answer them |
 //! | `streaming` | streams that are opened and accepted |
+//! | `sharing` | files that are offered and fetched |
 //! | `room` | a topic that was joined, in an application's hands |
 //! | `router` | from the swarm's task to whoever reads |
 //! | `report` | what an operator wants to know |
@@ -25,6 +26,7 @@ mod room;
 mod rooms;
 mod router;
 mod serving;
+mod sharing;
 mod streaming;
 mod timeout;
 
@@ -41,6 +43,7 @@ pub use streaming::AcceptError;
 use futures::{Stream, StreamExt};
 use lan::Lan;
 use peerage_core::{Bound, Multiaddr, PeerId};
+use peerage_files as files;
 use peerage_floodsub::Topic;
 use peerage_stream as stream;
 use peerage_swarm::{ConnectError, DialOpts, Handle, HandleError};
@@ -74,6 +77,7 @@ pub struct Peer {
     handle: Handle<Lan>,
     router: Router,
     streams: stream::Control,
+    files: files::Control,
     name: Arc<str>,
     identity: Identity,
 }

@@ -6,9 +6,10 @@ use std::fmt::Write;
 const TABLE: &str = include_str!("../../../ARCHITECTURE.md");
 
 fn all() -> Vec<Bound> {
-    let crates: [&[Bound]; 16] = [
+    let crates: [&[Bound]; 17] = [
         peerage::peer::BOUNDS,
         peerage_core::BOUNDS,
+        peerage_files::BOUNDS,
         peerage_floodsub::BOUNDS,
         peerage_identify::BOUNDS,
         peerage_mdns::BOUNDS,

@@ -99,6 +99,64 @@ fn a_request_server_answers() {
 }
 
 #[test]
+fn a_folder_is_shared() {
+    let folder = std::env::temp_dir().join(format!("peerage-share-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("from/inner")).unwrap();
+    std::fs::write(folder.join("from/inner/a"), "hello").unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let mut offers = Example::start("share", &["--here", "offer", &path("from")]);
+    let ticket = format!("peerage1{}", offers.hears("peerage1"));
+    let mut fetches = Example::start("share", &["--here", "fetch", &ticket, &path("to")]);
+    assert_eq!(fetches.hears("received "), "1 files, 0 were there already");
+    assert!(fetches.child.wait().unwrap().success());
+    assert!(offers.hears("12D3").ends_with(" begins"));
+    assert!(offers.hears("12D3").ends_with(" has it all, of which 5 bytes now"));
+    assert_eq!(std::fs::read_to_string(folder.join("to/from/inner/a")).unwrap(), "hello");
+    offers.interrupt();
+    assert!(offers.child.wait().unwrap().success());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_receiver_that_is_killed_again_and_again_has_every_bit_in_the_end() {
+    let folder = std::env::temp_dir().join(format!("peerage-killed-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("from")).unwrap();
+    let content: Vec<u8> =
+        (0..12_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    std::fs::write(folder.join("from/film"), &content).unwrap();
+    for n in 0..500 {
+        std::fs::write(folder.join(format!("from/{n}")), n.to_string()).unwrap();
+    }
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let mut offers = Example::start("share", &["--here", "offer", &path("from")]);
+    let ticket = format!("peerage1{}", offers.hears("peerage1"));
+    for percent in [1, 20, 40, 60, 80, 97] {
+        let mut fetches = Example::start("share", &["--here", "fetch", &ticket, &path("to")]);
+        while fetches
+            .hears("")
+            .strip_suffix(" %")
+            .and_then(|n| n.parse().ok())
+            .is_none_or(|n: u32| n < percent)
+        {}
+        fetches.child.kill().unwrap(); // At once: nothing is said, nothing flushed.
+        fetches.child.wait().unwrap();
+        for entry in std::fs::read_dir(folder.join("to/from")).unwrap() {
+            let path = entry.unwrap().path();
+            let whole = folder.join("from").join(path.file_name().unwrap());
+            assert!(std::fs::read(&path).unwrap() == std::fs::read(whole).unwrap(), "{}", path.display());
+        }
+    }
+    let mut fetches = Example::start("share", &["--here", "fetch", &ticket, &path("to")]);
+    let last = fetches.hears("received ");
+    assert!(fetches.child.wait().unwrap().success());
+    assert!(last.ends_with(" were there already"), "{last}");
+    assert!(std::fs::read(folder.join("to/from/film")).unwrap() == content);
+    assert_eq!(std::fs::read_dir(folder.join("to/from")).unwrap().count(), 501);
+    assert_eq!(std::fs::read_dir(folder.join("to")).unwrap().count(), 1, "nothing unfinished is left");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_voice_is_heard_to_its_last_frame() {
     let mut listener = Example::start("audio", &["listen"]);
     let address = listener.hears("call ");

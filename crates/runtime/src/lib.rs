@@ -85,6 +85,9 @@ impl Runtime for Tokio {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         drop(self.handle.spawn(task));
     }
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        drop(self.handle.spawn_blocking(work));
+    }
     fn timer(&self) -> Box<dyn peerage_core::Timer> {
         Box::new(Timer::new(self.handle.clone(), self.clock))
     }

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{BuildError, SwarmBuilder};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use peerage_core::{Code, Multiaddr};
+use peerage_core::{Code, Multiaddr, Runtime};
+use peerage_files as files;
 use peerage_floodsub::{Flood, Reading};
 use peerage_identify as identify;
 use peerage_identity::Keypair;
@@ -114,8 +115,11 @@ impl PeerBuilder {
         let agent =
             self.agent.unwrap_or_else(|| format!("peerage/{} ({})", env!("CARGO_PKG_VERSION"), self.name));
         let (mdns, reading) = (self.mdns, self.reading);
+        let runtime: Arc<dyn Runtime> = Arc::new(runtime);
+        let shares = files::Behaviour::new(&keypair, runtime.clone());
+        let files = shares.control();
         let builder = SwarmBuilder::with_existing_identity(keypair)
-            .with_runtime(Arc::new(runtime))
+            .with_runtime(runtime)
             .with_tcp(
                 peerage_tcp::Config::default(),
                 (peerage_tls::Config::new, peerage_noise::Config::new),
@@ -136,6 +140,7 @@ impl PeerBuilder {
                     mdns: mdns.map(|config| mdns::Behaviour::from_config(config, key.public().to_peer_id())),
                     requests: Requests::new(Plain, []),
                     streams,
+                    files: Some(shares),
                 })
             })?
             .build();
@@ -153,7 +158,7 @@ impl PeerBuilder {
                 swarm.behaviour_mut().answer(id, Err(Code::RESOURCE_LIMIT));
             }
         });
-        let peer = Peer { handle, router, streams: control, name: self.name.into(), identity };
+        let peer = Peer { handle, router, streams: control, files, name: self.name.into(), identity };
         peer.listen(self.listen).await?;
         Ok(peer)
     }

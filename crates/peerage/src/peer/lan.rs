@@ -7,6 +7,7 @@ use super::{
 };
 use bytes::Bytes;
 use peerage_core::{Code, ConnectionId, Instant, ListenerId, Multiaddr, PeerId, StreamProtocol};
+use peerage_files as files;
 use peerage_floodsub::{Flood, SubscribeError, Topic};
 use peerage_identify as identify;
 use peerage_mdns::{self as mdns, LanEvent};
@@ -31,6 +32,8 @@ pub(super) struct Protocols {
     pub(super) mdns: Option<mdns::Behaviour>,
     pub(super) requests: Requests<Bytes, Bytes>,
     pub(super) streams: stream::Behaviour,
+    /// `None` where there are no disks.
+    pub(super) files: Option<files::Behaviour>,
 }
 
 /// What the handles of a peer are told.
@@ -142,7 +145,7 @@ impl Lan {
             ProtocolsEvent::Mdns(event) => self.on_mdns(event),
             ProtocolsEvent::Requests(Asked::Answered { .. }) => {}
             ProtocolsEvent::Requests(event) => self.told.push_back(Told::Request(event)),
-            ProtocolsEvent::Streams(()) => {}
+            ProtocolsEvent::Streams(()) | ProtocolsEvent::Files(()) => {}
         }
     }
     fn on_mdns(&mut self, event: LanEvent) {

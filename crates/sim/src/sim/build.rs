@@ -9,7 +9,7 @@ use super::{
     units::{Dice, nanos},
     world::{Bell, World},
 };
-use peerage_core::{Multiaddr, Security, multiaddr::Protocol};
+use peerage_core::{Multiaddr, Runtime, Security, multiaddr::Protocol};
 use peerage_identity::{Keypair, Remembered};
 use peerage_swarm::{Config, NetworkBehaviour, Parts, Swarm, Upgrades};
 use std::{
@@ -311,6 +311,12 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
             peer.bell.ring();
         }
         Ok(())
+    }
+
+    /// What the `n`th node, counted from 0, has for the outside, whether or not it is there already: for handles that are made with a
+    /// behaviour. What waits for a disk is done at once.
+    pub fn outside(&self, n: u32) -> Arc<dyn Runtime> {
+        Arc::new(System { world: self.world.clone(), node: n, starts: 0 })
     }
 
     /// The address of a node, without its id.

@@ -13,6 +13,7 @@ fn node(keys: &Keypair) -> Lan {
         mdns: None,
         requests: Requests::new(peerage_request_response::Plain, []),
         streams: stream::Behaviour::new(),
+        files: None,
     })
 }
 fn network() -> Sim<Lan> {
