@@ -1,6 +1,6 @@
 //! Requests through `Peer`: asked with `await`, answered by an `async fn`, CBOR both ways.
 use bench_kit::{Node, Setup, Transport, failed, node::REQUESTS};
-use peerage::{Multiaddr, Peer, PeerId, Stream, peer::Refusal};
+use peerage::{Multiaddr, Peer, PeerId, Stream, SwarmBuilder, peer::Refusal};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
@@ -25,7 +25,14 @@ impl Node for Handle {
             Transport::TcpNoise => return Err(failed("`Peer` prefers TLS")),
         };
         let on = setup.serves.map(|_| on);
-        let builder = Peer::lan("bench").ephemeral().without_mdns().listen(on);
+        // As many streams as the bare swarm beside it allows (`node.rs`).
+        let many = |builder: SwarmBuilder| {
+            Ok(builder.with_quic_config(|mut config| {
+                config.max_concurrent_stream_limit = 4096;
+                config
+            }))
+        };
+        let builder = Peer::lan("bench").ephemeral().without_mdns().listen(on).configure(many);
         let peer = builder.await.map_err(failed)?;
         if setup.serves.is_some() {
             let answer = |_from: PeerId, body: Body| async move { Ok::<_, Refusal>(body) };

@@ -24,6 +24,9 @@ pub struct SwarmBuilder<B = NoBehaviour> {
     key: Keypair,
     runtime: Option<Arc<dyn Runtime>>,
     transports: Vec<Box<dyn Transport>>,
+    /// Which of them is QUIC.
+    #[cfg(feature = "quic")]
+    quic: Option<usize>,
     upgrades: Upgrades,
     behaviour: B,
     config: Config,
@@ -68,6 +71,8 @@ impl SwarmBuilder {
             key,
             runtime: None,
             transports: Vec::new(),
+            #[cfg(feature = "quic")]
+            quic: None,
             upgrades: Upgrades::default(),
             behaviour: NoBehaviour,
             config: Config::default(),
@@ -83,8 +88,16 @@ impl SwarmBuilder {
     ) -> Result<SwarmBuilder<B>, BuildError> {
         let behaviour = make(&self.key).try_into_behaviour().map_err(BuildError::Behaviour)?;
         Swarm::check(&behaviour)?;
-        let Self { key, runtime, transports, upgrades, behaviour: NoBehaviour, config } = self;
-        Ok(SwarmBuilder { key, runtime, transports, upgrades, behaviour, config })
+        Ok(SwarmBuilder {
+            key: self.key,
+            runtime: self.runtime,
+            transports: self.transports,
+            #[cfg(feature = "quic")]
+            quic: self.quic,
+            upgrades: self.upgrades,
+            behaviour,
+            config: self.config,
+        })
     }
 }
 
@@ -122,12 +135,21 @@ impl<B> SwarmBuilder<B> {
     pub fn with_quic(self) -> Self {
         self.with_quic_config(|config| config)
     }
-    /// Connects over QUIC, with this configuration.
+    /// Connects over QUIC, with this configuration, whatever was said of QUIC before.
     #[cfg(feature = "quic")]
-    pub fn with_quic_config(self, change: impl FnOnce(peerage_quic::Config) -> peerage_quic::Config) -> Self {
-        self.with_other_transport(|key| {
-            peerage_quic::tokio::Transport::new(change(peerage_quic::Config::new(key)))
-        })
+    pub fn with_quic_config(
+        mut self,
+        change: impl FnOnce(peerage_quic::Config) -> peerage_quic::Config,
+    ) -> Self {
+        let transport = peerage_quic::tokio::Transport::new(change(peerage_quic::Config::new(&self.key)));
+        match self.quic.and_then(|at| self.transports.get_mut(at)) {
+            Some(before) => *before = Box::new(transport),
+            None => {
+                self.quic = Some(self.transports.len());
+                self.transports.push(Box::new(transport));
+            }
+        }
+        self
     }
     /// Connects over something else.
     pub fn with_other_transport<T: Transport>(mut self, make: impl FnOnce(&Keypair) -> T) -> Self {
@@ -172,7 +194,7 @@ impl<B: NetworkBehaviour> SwarmBuilder<B> {
     /// # Panics
     /// If neither `with_tokio` nor `with_runtime` was called.
     pub fn build(self) -> Swarm<B> {
-        let Self { key, runtime, transports, upgrades, behaviour, config } = self;
+        let Self { key, runtime, transports, upgrades, behaviour, config, .. } = self;
         let Some(runtime) = runtime else {
             panic!("a swarm runs on something: call `with_tokio()` before `build()`")
         };
@@ -254,4 +276,19 @@ tuples! {
     (A, MarkerA, a);
     (A, MarkerA, a)(B, MarkerB, b);
     (A, MarkerA, a)(B, MarkerB, b)(C, MarkerC, c);
+}
+
+#[cfg(all(test, feature = "quic"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_configuration_of_quic_holds_in_the_place_of_the_first() {
+        let builder = SwarmBuilder::with_new_identity().with_tokio().with_quic();
+        let first: *const dyn Transport = &*builder.transports[0];
+        let builder = builder.with_quic_config(|config| config);
+        let last: *const dyn Transport = &*builder.transports[0];
+        assert_eq!(builder.transports.len(), 1);
+        assert!(!std::ptr::addr_eq(first, last), "it is another");
+    }
 }
