@@ -17,10 +17,16 @@ use std::{
     fs::File,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::Notify;
+
+/// How long a sender is looked for before we say so.
+const QUIET: Duration = Duration::from_secs(1);
 
 pub(crate) fn recv(args: args::Recv, output: Output) -> Result<Exit, Failure> {
     let ticket: Ticket = args.ticket.parse().map_err(|error: peerage::files::TicketError| {
@@ -74,6 +80,7 @@ async fn fetch(
     }
     let outcome = tokio::select! {
         biased;
+        never = seen.tell_of_silence(voice) => match never {},
         () = seen.too_much.notified() => return Err(several()),
         outcome = fetch => outcome,
     };
@@ -141,11 +148,26 @@ struct Seen {
     patience: Duration,
     manifest: OnceLock<Arc<Manifest>>,
     too_much: Notify,
+    /// Something happened.
+    heard: AtomicBool,
     /// What was said last of a sender that is not there.
     trouble: Mutex<&'static str>,
 }
 impl Seen {
+    /// An address where nobody is often says nothing at all, and people wonder.
+    async fn tell_of_silence(&self, voice: &Voice) -> std::convert::Infallible {
+        tokio::time::sleep(QUIET).await;
+        if !self.heard.load(Ordering::Relaxed) {
+            let secs = self.patience.as_secs();
+            let text = format!(
+                "looking for the sender, {secs} s at most: is it running, and on a network you reach?"
+            );
+            voice.tell("looking", json!({ "give_up_after": secs }), &text);
+        }
+        std::future::pending().await
+    }
     fn on_event(&self, voice: &Voice, event: FetchEvent) {
+        self.heard.store(true, Ordering::Relaxed);
         let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             FetchEvent::Waiting { trouble, .. } => {
