@@ -11,13 +11,17 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Between two words about how far it is.
 const OFTEN: Duration = Duration::from_millis(200);
+
+/// Names that are tried for a temporary folder.
+const ATTEMPTS: u32 = 1_000;
 
 /// What is told: JSON lines on stdout, or on stderr where stdout carries data; words always on stderr.
 #[derive(Debug)]
@@ -107,15 +111,21 @@ impl Temporary {
             let message = format!("cannot make the temporary folder {}: {error}", path.display());
             Failure::new("temporary", message).hint("set TMPDIR to a folder with room that you may write to")
         };
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let path =
-            std::env::temp_dir().join(format!("peerage-{}-{:x}", std::process::id(), since.as_nanos()));
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        // Whatever is there already was made by somebody else, and is refused.
-        builder.create(&path).map_err(|error| failed(&path, error))?;
-        Ok(Self(path))
+        let mut number = 0_u32;
+        loop {
+            let path = std::env::temp_dir().join(format!("peerage-{}-{number}", std::process::id()));
+            match builder.create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // What is there was made by somebody else, or by a process of this number that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < ATTEMPTS => {
+                    number += 1
+                }
+                Err(error) => return Err(failed(&path, error)),
+            }
+        }
     }
     pub(crate) fn path(&self) -> &Path {
         &self.0
