@@ -64,6 +64,10 @@ pub(crate) enum Command {
     /// Carry TCP connections to a port of another machine
     #[command(subcommand)]
     Forward(Forward),
+    /// Send files, folders or text to whoever has the ticket that this prints
+    Send(Send),
+    /// Receive what somebody sends
+    Recv(Recv),
     /// Simulate networks of thousands of peers, the same every time
     #[command(subcommand)]
     Sim(crate::sim::Command),
@@ -165,6 +169,53 @@ pub(crate) enum Forward {
         #[command(flatten)]
         who: Who,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// Files and folders; `-` is stdin, which is read to its end first
+    #[arg(value_name = "PATH", required_unless_present = "text")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A text, which the other side prints
+    #[arg(long, env = "PEERAGE_TEXT")]
+    pub(crate) text: Option<String>,
+    /// End when somebody has everything
+    #[arg(long, env = "PEERAGE_ONCE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) once: bool,
+    /// Send what symbolic links lead to; otherwise they are left out, and named
+    #[arg(long, env = "PEERAGE_FOLLOW_LINKS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) follow_links: bool,
+    /// Listen here; may be given more than once [default: every interface, a port the system chooses]
+    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Neither look for peers on this LAN, nor be found there
+    #[arg(long, env = "PEERAGE_NO_MDNS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) no_mdns: bool,
+    /// Your key: libp2p's protobuf or PEM PKCS#8 [default: files/identity.key in the data directory]
+    #[arg(long, env = "PEERAGE_IDENTITY", value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// Be somebody new, for this run alone: the ticket is worth nothing after it
+    #[arg(long, env = "PEERAGE_EPHEMERAL", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) ephemeral: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recv {
+    /// What `send` printed; others on this machine see arguments, but not PEERAGE_TICKET
+    #[arg(env = "PEERAGE_TICKET", hide_env_values = true)]
+    pub(crate) ticket: String,
+    /// The folder it goes into; `-` is stdout, for one file or one text
+    #[arg(short = 'o', long = "out", env = "PEERAGE_OUT", value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Replace files that are there and have another content; otherwise they stay
+    #[arg(long, env = "PEERAGE_OVERWRITE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) overwrite: bool,
+    /// Give up when nothing came for so long
+    #[arg(long, env = "PEERAGE_GIVE_UP_AFTER", value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) give_up_after: u64,
+    /// Look for the sender only at the addresses in the ticket, not on this LAN
+    #[arg(long, env = "PEERAGE_NO_MDNS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) no_mdns: bool,
 }
 
 /// Who we are, and with whom we speak.
@@ -400,6 +451,8 @@ mod tests {
             (&["forward", "tcp", "here", "x:1"], "an IP address and a port"),
             (&["forward", "tcp", "80", "/ip4/1.2.3.4/tcp/1:22"], "must end with /p2p/"),
             (&["forward", "tcp", "80", "/ip4/1.2.3.4/tcp/1"], "it ends with `:` and a port"),
+            (&["send"], "the following required arguments were not provided"),
+            (&["recv", "x", "--give-up-after", "0"], "0 is not in"),
             (&["addr", "parse", "/ip4/1.2.3/tcp/1"], "at position 5"),
         ];
         for (args, expected) in cases {

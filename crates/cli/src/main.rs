@@ -8,6 +8,8 @@
 //! | `tunnel` | what `pipe` and `forward` share: a peer that opens and accepts streams |
 //! | `pipe` | `peerage pipe …`: stdin and stdout of two machines |
 //! | `forward` | `peerage forward …`: TCP ports of other machines |
+//! | `send`, `recv` | files, folders and text to another machine |
+//! | `sharing` | what these two share: a peer, what they tell, temporary files |
 //! | `sim` | `peerage sim …`: networks of thousands of peers, simulated |
 //! | `key` | `peerage id`, `peerage key …` |
 //! | `addr` | `peerage addr …` |
@@ -27,7 +29,10 @@ mod key;
 mod output;
 mod ping;
 mod pipe;
+mod recv;
 mod sanitize;
+mod send;
+mod sharing;
 mod sim;
 mod tunnel;
 
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         Command::Ping(args) => ping::ping(args, output),
         Command::Pipe(command) => pipe::pipe(command, output),
         Command::Forward(command) => forward::forward(command, output),
+        Command::Send(args) => send::send(args, output),
+        Command::Recv(args) => recv::recv(args, output),
         Command::Sim(command) => sim::sim(command, events, output),
         Command::Key(command) => done(key::key(command, &output)),
         Command::Addr(command) => done(addr::addr(command, &output)),

@@ -46,6 +46,10 @@ impl Home {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+    /// Begins a command that prints JSON on stdout.
+    pub(crate) fn begin(&self, args: &[&str]) -> Chat {
+        Chat::start(self.command(&[args, &["--json"]].concat()))
+    }
     /// Begins a chat that prints JSON, on loopback, without mDNS.
     pub(crate) fn chat(&self, nick: &str, more: &[&str]) -> Chat {
         let quiet = ["chat", "kitchen", "--json", "--no-mdns", "--nick", nick];
@@ -172,7 +176,7 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
-/// A chat under way; killed when it is dropped.
+/// A chat, or what else tells JSON on stdout, under way; killed when it is dropped.
 pub(crate) struct Chat {
     child: Child,
     input: Option<ChildStdin>,
@@ -226,9 +230,21 @@ impl Chat {
         input.write_all(line.as_ref()).unwrap();
         input.write_all(b"\n").unwrap();
     }
+    /// All of its input.
+    pub(crate) fn pour(&mut self, bytes: &[u8]) {
+        self.input.take().unwrap().write_all(bytes).unwrap();
+    }
     /// There are no more lines.
     pub(crate) fn end(&mut self) {
         self.input = None;
+    }
+    /// Kills it, as a machine does that loses its power.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
     pub(crate) fn peer(&mut self) -> String {
         self.wait("ready")["peer"].as_str().unwrap().to_owned()

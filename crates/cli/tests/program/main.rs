@@ -6,4 +6,6 @@ mod commands;
 mod forward;
 mod kit;
 mod pipe;
+mod send;
+mod send_kill;
 mod sim;
