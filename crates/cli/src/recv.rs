@@ -25,6 +25,10 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// The bar of what is here already.
+const CHECKING: &str = "checking what is here";
+/// The bar of what comes.
+const RECEIVING: &str = "receiving";
 /// How long a sender is looked for before we say so.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -84,6 +88,7 @@ async fn fetch(
         () = seen.too_much.notified() => return Err(several()),
         outcome = fetch => outcome,
     };
+    [CHECKING, RECEIVING].iter().for_each(|bar| voice.end_progress(bar));
     let outcome = outcome.map_err(|error| {
         let hint = error.hint();
         Failure::new(error.code(), error.to_string()).hint(hint)
@@ -194,7 +199,13 @@ impl Seen {
                 }
                 let _ = self.manifest.set(manifest);
             }
-            FetchEvent::Progress { here, total } => voice.progress(json!({ "here": here, "total": total })),
+            FetchEvent::Checking { read } => {
+                voice.progress(json!({ "checking": read }), CHECKING, read, None)
+            }
+            FetchEvent::Progress { here, total } => {
+                voice.end_progress(CHECKING);
+                voice.progress(json!({ "here": here, "total": total }), RECEIVING, here, Some(total));
+            }
             _ => {}
         }
     }

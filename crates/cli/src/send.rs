@@ -9,7 +9,7 @@ use crate::{
     tunnel,
 };
 use peerage::{
-    Peer,
+    Peer, PeerId,
     files::{Contents, OfferEvent},
 };
 use serde_json::json;
@@ -17,7 +17,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 pub(crate) fn send(args: args::Send, output: Output) -> Result<Exit, Failure> {
@@ -62,21 +62,24 @@ async fn serve(peer: &Peer, args: args::Send, output: Output, voice: &Arc<Voice>
     // Removed when this ends, however it does.
     let mut kept = None;
     let contents = contents(args, &mut kept).await?;
+    let size = Arc::new(OnceLock::new());
     let mut offering = peer.offer(contents).on_event({
-        let voice = voice.clone();
-        move |event| tell(&voice, event)
+        let (voice, size) = (voice.clone(), size.clone());
+        move |event| tell(&voice, size.get().copied(), event)
     });
     if once {
         offering = offering.once();
     }
-    let offer =
-        offering.await.map_err(|error| Failure::new(error.code(), error.to_string()).hint(error.hint()))?;
+    let offered = offering.await;
+    voice.end_progress(READING);
+    let offer = offered.map_err(|error| Failure::new(error.code(), error.to_string()).hint(error.hint()))?;
     for skipped in offer.skipped() {
         let path = skipped.path.display().to_string();
         let text = format!("left out: {path}, {}", skipped.why);
         voice.tell("skipped", json!({ "path": path, "why": skipped.why }), &text);
     }
     let (ticket, files, bytes) = (offer.ticket(), offer.manifest().files(), offer.manifest().total());
+    let _ = size.set(bytes);
     let text = format!("{}; on the other machine:", amount(files, bytes));
     let fields = json!({ "ticket": ticket.to_string(), "files": files, "bytes": bytes });
     voice.tell("offer", fields, &text);
@@ -90,19 +93,27 @@ async fn serve(peer: &Peer, args: args::Send, output: Output, voice: &Arc<Voice>
     std::future::pending().await
 }
 
-fn tell(voice: &Voice, event: OfferEvent) {
+/// The bar of what is read before it is offered.
+const READING: &str = "reading";
+
+fn tell(voice: &Voice, size: Option<u64>, event: OfferEvent) {
     match event {
+        OfferEvent::Indexing { files, bytes } => {
+            voice.progress(json!({ "reading": bytes, "files": files }), READING, bytes, None)
+        }
         OfferEvent::Started { peer } => {
             voice.tell("started", json!({ "peer": peer.to_string() }), &format!("{peer} receives"))
         }
         OfferEvent::Progress { peer, sent } => {
-            voice.progress(json!({ "peer": peer.to_string(), "sent": sent }))
+            voice.progress(json!({ "peer": peer.to_string(), "sent": sent }), &short(&peer), sent, size)
         }
         OfferEvent::Done { peer, sent } => {
+            voice.end_progress(&short(&peer));
             let text = format!("{peer} has it all; {sent} bytes were sent");
             voice.tell("done", json!({ "peer": peer.to_string(), "sent": sent }), &text);
         }
         OfferEvent::Failed { peer, error } => {
+            voice.end_progress(&short(&peer));
             let (message, hint) = (error.to_string(), error.hint());
             let text = format!("{peer}: {message}; {hint}  [{}]", error.code());
             let fields =
@@ -111,6 +122,12 @@ fn tell(voice: &Voice, event: OfferEvent) {
         }
         _ => {}
     }
+}
+
+/// The end of an id, which is where ids differ.
+fn short(peer: &PeerId) -> String {
+    let id = peer.to_string();
+    format!("…{}", id.get(id.len().saturating_sub(6)..).unwrap_or_default())
 }
 
 async fn contents(args: args::Send, kept: &mut Option<Temporary>) -> Result<Contents, Failure> {

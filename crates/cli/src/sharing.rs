@@ -1,9 +1,12 @@
 //! What `send` and `recv` share: how they speak, how their peer starts, and what they keep for a while.
+mod bars;
+
 use crate::{
     failure::{Exit, Failure},
     output::{Output, json_line},
     sanitize::harmless,
 };
+use bars::Bars;
 use peerage::{Peer, PeerBuilder, StartError, peer::Identity};
 use serde_json::{Value, json};
 use std::{
@@ -30,10 +33,11 @@ pub(crate) struct Voice {
     to_stderr: bool,
     /// When it was told last how far it is.
     told: Mutex<Option<Instant>>,
+    bars: Bars,
 }
 impl Voice {
     pub(crate) fn new(output: Output, to_stderr: bool) -> Self {
-        Self { json: output.json, to_stderr, told: Mutex::default() }
+        Self { json: output.json, to_stderr, told: Mutex::default(), bars: Bars::default() }
     }
     /// `fields` are those of a JSON line; `text` is for people, and may be nothing.
     pub(crate) fn tell(&self, event: &str, mut fields: Value, text: &str) {
@@ -49,13 +53,13 @@ impl Voice {
                 }
             }
             _ if text.is_empty() => Ok(()),
-            _ => io::stderr().write_all(format!("{}\n", harmless(text)).as_bytes()),
+            _ => self.bars.beside(|| io::stderr().write_all(format!("{}\n", harmless(text)).as_bytes())),
         };
     }
-    /// How far it is: now and then, and only to programs.
-    pub(crate) fn progress(&self, fields: Value) {
+    /// How far it is: to people as a bar of this name, to programs now and then.
+    pub(crate) fn progress(&self, fields: Value, name: &str, here: u64, total: Option<u64>) {
         if !self.json {
-            return;
+            return self.bars.show(name, here, total);
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|at| at.elapsed() >= OFTEN) {
@@ -63,6 +67,10 @@ impl Voice {
             drop(told);
             self.tell("progress", fields, "");
         }
+    }
+    /// There is nothing more to say about how far it is.
+    pub(crate) fn end_progress(&self, name: &str) {
+        self.bars.end(name);
     }
     /// What ends the program: programs have it among the events, people as the last word.
     pub(crate) fn end(&self, failure: Failure) -> Result<Exit, Failure> {
