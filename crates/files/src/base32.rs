@@ -25,7 +25,7 @@ fn letter(value: u32) -> char {
 }
 
 /// The bytes; or the first character that is none of the letters, and where it stands, counted from 0. Bits that are left over at the
-/// end are ignored: a checksum tells of them, or of a character too many.
+/// end are ignored: whoever minds encodes again and compares.
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, (char, usize)> {
     let mut bytes = Vec::with_capacity(text.len().div_ceil(8).saturating_mul(5));
     let (mut held, mut bits) = (0_u32, 0_u32);

@@ -204,7 +204,12 @@ impl FromStr for Ticket {
             letter,
             at: at.saturating_add(PREFIX.len()).saturating_add(1),
         })?;
-        Self::from_bytes(&bytes)
+        let ticket = Self::from_bytes(&bytes)?;
+        // One letter more, or a wrong one at the end, may hold nothing but bits that are left over.
+        match base32::encode(&bytes).eq_ignore_ascii_case(rest) {
+            true => Ok(ticket),
+            false => Err(TicketError::Checksum),
+        }
     }
 }
 /// `peerage2..` is a ticket of a later version.

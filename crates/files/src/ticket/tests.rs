@@ -34,7 +34,7 @@ fn white_space_around_it_and_capitals_do_no_harm() {
 #[test]
 fn every_single_typo_is_told_from_a_sender_that_is_gone() {
     let text = ticket().to_string();
-    let (mut typos, mut same) = (0, 0);
+    let mut typos = 0;
     for at in 0..text.len() {
         for letter in "az27AZ019-é ".chars() {
             let mut typed: Vec<char> = text.chars().collect();
@@ -43,20 +43,12 @@ fn every_single_typo_is_told_from_a_sender_that_is_gone() {
             }
             typed[at] = letter;
             let typed: String = typed.into_iter().collect();
-            match Ticket::from_str(&typed) {
-                // Bits behind the end, or white space at it.
-                Ok(read) => {
-                    assert!(at + 1 == text.len() && read == ticket(), "{typed}");
-                    same += 1;
-                }
-                Err(error) => {
-                    assert!(error.code().starts_with("ticket."));
-                    typos += 1;
-                }
-            }
+            let error = Ticket::from_str(&typed).expect_err(&typed);
+            assert!(error.code().starts_with("ticket."));
+            typos += 1;
         }
     }
-    assert!(typos > 1_000 && same <= 12, "{typos} typos, {same} the same");
+    assert!(typos > 1_000, "{typos} typos");
 }
 
 #[test]
@@ -75,7 +67,9 @@ fn what_is_wrong_is_told_apart() {
     }
     let typed = format!("{PREFIX}a1{}", text.get(PREFIX.len() + 2..).expect("more"));
     assert_eq!(Ticket::from_str(&typed), Err(TicketError::Letter { letter: '1', at: 10 }));
-    assert_eq!(code(&format!("{text}aaaa")), "ticket.typo");
+    for more in ["a", "x", "aa", "aaaa", "aaaaaaaa"] {
+        assert_eq!(code(&format!("{text}{more}")), "ticket.typo", "{more}");
+    }
     assert_eq!(code(&format!("{text} {text}")), "ticket.typo");
     assert_eq!(code(&format!("{PREFIX}{}", "a".repeat(5_000))), "ticket.invalid");
 
