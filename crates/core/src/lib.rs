@@ -47,7 +47,7 @@ pub use names::{InvalidProtocol, StreamProtocol};
 pub use peerage_identity::PeerId;
 pub use queue::ShortQueue;
 pub use rng::{Rng, Seed};
-pub use runtime::{Interface, Multicast, Runtime, Timer, Turn};
+pub use runtime::{Interface, Multicast, Runtime, Timer, Turn, within};
 pub use scope::{Limits, Permit, Refused, Resource, Scope};
 pub use security::{Handshake, Records, Secured, Security, SecurityError};
 pub use socket::{PortUse, Role, Socket};

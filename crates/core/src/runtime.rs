@@ -2,8 +2,10 @@ use crate::{Instant, Seed};
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use std::{
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -49,6 +51,18 @@ pub trait Timer: Send {
     fn set(&mut self, at: Option<Instant>);
     /// Ready once the time has come, and not again before the next `set`.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// What a future comes to; `None` if that takes longer.
+pub async fn within<F: Future>(runtime: &dyn Runtime, longest: Duration, work: F) -> Option<F::Output> {
+    let mut timer = runtime.timer();
+    timer.set(Some(runtime.now().after(longest)));
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Lets others go first: tasks that are ready, and sockets that have become so.

@@ -1,9 +1,7 @@
 //! Work beside the tasks, and limits in time.
 use futures::channel::oneshot;
-use peerage_core::{Instant, Runtime, Timer};
+use peerage_core::{Instant, Runtime, Timer, within};
 use std::{
-    future::poll_fn,
-    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -27,21 +25,6 @@ pub(crate) fn start<T: Send + 'static>(
     result
 }
 
-/// What a future comes to, if that does not take longer.
-pub(crate) async fn within<F: Future>(
-    runtime: &dyn Runtime,
-    longest: Duration,
-    work: F,
-) -> Option<F::Output> {
-    let mut timer = runtime.timer();
-    timer.set(Some(runtime.now().after(longest)));
-    let mut work = pin!(work);
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => timer.poll(cx).map(|()| None),
-    })
-    .await
-}
 /// Waits.
 pub(crate) async fn pause(runtime: &dyn Runtime, long: Duration) {
     let _ = within(runtime, long, std::future::pending::<()>()).await;

@@ -11,7 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
-use peerage_core::{Code, ConnectionId, Instant, Multiaddr, PeerId, Runtime, Stream};
+use peerage_core::{Code, ConnectionId, Instant, Multiaddr, PeerId, Runtime, Stream, within};
 use std::{
     any::Any,
     fmt,
@@ -213,7 +213,7 @@ impl Fetching {
         // A dial that hangs is not to outlast our patience.
         let longest =
             self.patience.unwrap_or(Duration::MAX).saturating_sub(self.runtime.now().since(self.progress));
-        let opened = blocking::within(&*self.runtime, longest.max(FIRST_WAIT), opening).await;
+        let opened = within(&*self.runtime, longest.max(FIRST_WAIT), opening).await;
         let opened =
             opened.unwrap_or_else(|| Err(Trouble::new("files.timeout", "the sender does not answer")));
         let opened = opened.map_err(Over::Lost)?;
@@ -240,7 +240,7 @@ impl Fetching {
     async fn receive_manifest(&mut self, line: &Line, talk: &mut Talk) -> Result<Arc<Manifest>, Over> {
         let peer = line.peer;
         // So many bytes a minute come over any line; and a sender that dribbles is not waited for.
-        let frame = blocking::within(&*self.runtime, MANIFEST_TIME, talk.next()).await;
+        let frame = within(&*self.runtime, MANIFEST_TIME, talk.next()).await;
         let bytes = match frame.ok_or_else(|| line.silent())? {
             Ok(Some(Frame::Manifest(bytes))) => bytes,
             Ok(Some(Frame::Failure(Failure::Busy))) => return Err(busy()),

@@ -1,7 +1,6 @@
 //! A transfer, from the sender's side.
 use crate::{
-    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble,
-    blocking::{self, within},
+    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble, blocking,
     control::{Place, Shared},
     offer::Offered,
     talk::{Broken, Talk},
@@ -9,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable};
-use peerage_core::{Bound, Code, PeerId, Stream};
+use peerage_core::{Bound, Code, PeerId, Stream, within};
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 const fn seconds(bound: Bound) -> Duration {

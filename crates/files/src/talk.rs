@@ -5,7 +5,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::AsyncWrite;
-use peerage_core::{Code, InvalidMessage, Runtime, Stream};
+use peerage_core::{Code, InvalidMessage, Runtime, Stream, within};
 use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 /// How long the last word may take to arrive.
@@ -68,7 +68,7 @@ impl Talk {
             self.stream.send_bytes(Frame::Failure(why).to_bytes()).await?;
             close(&mut self.stream).await
         };
-        if !matches!(crate::blocking::within(runtime, LAST_WORD, said).await, Some(Ok(()))) {
+        if !matches!(within(runtime, LAST_WORD, said).await, Some(Ok(()))) {
             self.stream.reset(Code::NONE);
         }
     }
@@ -83,5 +83,5 @@ pub(crate) async fn close(stream: &mut Stream) -> io::Result<()> {
 }
 /// The same, for a while; `false`: it was not heard of.
 pub(crate) async fn close_within(runtime: &dyn Runtime, stream: &mut Stream) -> bool {
-    matches!(crate::blocking::within(runtime, LAST_WORD, close(stream)).await, Some(Ok(())))
+    matches!(within(runtime, LAST_WORD, close(stream)).await, Some(Ok(())))
 }

@@ -28,7 +28,6 @@ mod router;
 mod serving;
 mod sharing;
 mod streaming;
-mod timeout;
 
 pub use asking::ToProtocol;
 pub use builder::PeerBuilder;

@@ -714,7 +714,10 @@ impl<B: NetworkBehaviour> Stream for Swarm<B> {
         let event = this.poll_event(cx);
         this.flush();
         if event.is_pending() {
-            this.waker = Some(cx.waker().clone());
+            match &mut this.waker {
+                Some(known) => known.clone_from(cx.waker()), // Mostly the same.
+                None => this.waker = Some(cx.waker().clone()),
+            }
         }
         event
     }

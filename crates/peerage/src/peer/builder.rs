@@ -5,11 +5,10 @@ use super::{
     lan::{Lan, Protocols},
     report::Identity,
     router::Router,
-    timeout::within,
 };
 use crate::{BuildError, SwarmBuilder};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use peerage_core::{Code, Multiaddr, Runtime};
+use peerage_core::{Code, Multiaddr, Runtime, within};
 use peerage_files as files;
 use peerage_floodsub::{Flood, Reading};
 use peerage_identify as identify;
