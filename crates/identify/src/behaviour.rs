@@ -79,7 +79,7 @@ pub struct Behaviour {
     names: BTreeSet<StreamProtocol>,
     timers: Timers<Due>,
     stats: Stats,
-    outbox: Outbox<Box<Message>, Event>,
+    outbox: Outbox<Message, Event>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,17 +186,17 @@ impl Behaviour {
 }
 
 impl NetworkBehaviour for Behaviour {
-    type Message = Box<Message>;
+    type Message = Message;
     type ToSwarm = Event;
 
-    fn protocols(&self) -> Vec<Protocol<Box<Message>>> {
+    fn protocols(&self) -> Vec<Protocol<Message>> {
         let protocol = |name| {
             let protocol = Protocol::new(name, CODEC).max_inbound(INBOUND.default as u16, AtMaxInbound::Wait);
             protocol.keep_alive(false).on_limited(true)
         };
         vec![protocol(PROTOCOL_NAME).answer(self.ours.clone(), Ours::answer), protocol(PUSH_PROTOCOL_NAME)]
     }
-    fn next_command(&mut self) -> Option<Command<Box<Message>, Event>> {
+    fn next_command(&mut self) -> Option<Command<Message, Event>> {
         self.outbox.pop()
     }
 
@@ -262,7 +262,7 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_stream_event(&mut self, on: &StreamRef<'_>, event: StreamEvent<Box<Message>>, now: Instant) {
+    fn on_stream_event(&mut self, on: &StreamRef<'_>, event: StreamEvent<Message>, now: Instant) {
         self.now = now;
         match event {
             StreamEvent::Opened => self.on_opened(on, now),

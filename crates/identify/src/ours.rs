@@ -59,9 +59,9 @@ impl Ours {
         }
     }
     /// The answer, on the connection's task.
-    pub(crate) fn answer(&self, asked: &Asked<'_>, message: Option<Box<Message>>) -> Answer<Box<Message>> {
+    pub(crate) fn answer(&self, asked: &Asked<'_>, message: Option<Message>) -> Answer<Message> {
         match message {
-            None => Answer::LastReply(Box::new(self.message(asked.remote))),
+            None => Answer::LastReply(self.message(asked.remote)),
             // Who asks has nothing to say.
             Some(message) => Answer::Pass(Some(message)),
         }

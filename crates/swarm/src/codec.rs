@@ -125,19 +125,6 @@ pub trait Wire: Sized + Send + 'static {
     fn encode(self, to: &mut FrameWriter);
 }
 
-/// A large message, kept small where it is moved.
-impl<W: Wire> Wire for Box<W> {
-    fn decode(bytes: Bytes) -> Result<Self, InvalidMessage> {
-        W::decode(bytes).map(Self::new)
-    }
-    fn encoded_len(&self) -> usize {
-        (**self).encoded_len()
-    }
-    fn encode(self, to: &mut FrameWriter) {
-        (*self).encode(to);
-    }
-}
-
 /// Messages behind a varint of their length: most protocols of the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Delimited {

@@ -46,7 +46,7 @@ impl Behaviour {
             self.outbox.reset(on.id, Code::RATE_LIMITED);
         }
     }
-    pub(super) fn on_message(&mut self, stream: StreamId, message: Box<Message>) {
+    pub(super) fn on_message(&mut self, stream: StreamId, message: Message) {
         let Some(Exchange { what: What::Listening { said, messages, .. }, .. }) =
             self.streams.get_mut(&stream)
         else {
@@ -60,8 +60,8 @@ impl Behaviour {
             return;
         }
         match said {
-            Some(said) => said.merge(*message),
-            None => *said = Some(message),
+            Some(said) => said.merge(message),
+            None => *said = Some(Box::new(message)),
         }
     }
     /// An exchange is over: with what was said, or with what is to be told the application.

@@ -58,11 +58,11 @@ impl Behaviour {
         while self.pushing < PUSHES.get() && self.outbox.has_room() {
             let Some(id) = self.waiting.pop_first() else { return };
             let Some(connection) = self.connections.get(&id) else { continue };
-            let message = Box::new(self.ours.message(&connection.remote));
+            let message = self.ours.message(&connection.remote);
             let stream = self.outbox.open(Target::Connection(connection.peer, id), PUSH_PROTOCOL_NAME);
             self.outbox.send(stream, message.clone());
             self.outbox.finish(stream);
-            let what = What::Telling(message);
+            let what = What::Telling(Box::new(message));
             self.begin(stream, connection.peer, id, what);
             self.pushing = self.pushing.saturating_add(1);
         }
