@@ -29,6 +29,9 @@ impl Parts {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+    pub(crate) fn shrink(&mut self) {
+        self.parts.shrink();
+    }
     fn push(&mut self, part: Bytes) {
         self.len += part.len();
         self.parts.push_back(part);
