@@ -429,7 +429,7 @@ impl<B: NetworkBehaviour> Core<B> {
     /// Starts or stops the clock of a connection nobody needs.
     fn check_idle(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else { return };
-        let needed = connection.keepers > 0 || !connection.votes.is_empty() || connection.closing.is_some();
+        let needed = connection.is_needed() || connection.closing.is_some();
         let until = self.now.after(self.config.idle_timeout);
         if needed || until == Instant::NEVER {
             self.idle.cancel(id);

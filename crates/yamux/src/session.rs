@@ -450,6 +450,9 @@ impl peerage_core::Session for Session {
     fn shrink(&mut self) {
         self.streams.shrink();
         self.streams.in_any_order_mut().for_each(|(_, stream)| stream.staged.shrink());
+        if self.due.is_empty() {
+            self.due = BTreeSet::new(); // A set that is empty keeps a leaf.
+        }
         self.answers.shrink_to_fit();
         self.resets.shrink_to_fit();
         self.events.shrink_to_fit();

@@ -88,6 +88,9 @@ impl Staging {
             self.arena = BytesMut::new();
             self.arena_size = FIRST_ARENA;
         }
+        if self.ready.is_empty() {
+            self.ready = BTreeSet::new(); // A set that is empty keeps a leaf.
+        }
         self.waiting.shrink_to_fit();
     }
     /// Nothing is to be sent.

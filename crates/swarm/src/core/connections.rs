@@ -3,7 +3,7 @@ use super::limits::Share;
 use crate::{JobId, StreamId, outbox::Route};
 use peerage_core::{Code, ConnectedPoint, ConnectionId, PeerId, StreamProtocol};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     pub(crate) jobs: VecDeque<JobId>,
     /// Streams that keep it alive, and behaviours that do.
     pub(crate) keepers: usize,
-    pub(crate) votes: BTreeSet<Route>,
+    votes: Vec<Route>,
     /// What identify says the peer speaks, in order.
     pub(crate) speaks: Option<Arc<[StreamProtocol]>>,
     pub(crate) share: Share,
@@ -35,7 +35,7 @@ impl Connection {
             streams: Vec::new(),
             jobs: VecDeque::new(),
             keepers: 0,
-            votes: BTreeSet::new(),
+            votes: Vec::new(),
             speaks: None,
             share,
         }
@@ -52,6 +52,23 @@ impl Connection {
         if let Ok(at) = self.streams.binary_search(id) {
             self.streams.remove(at);
         }
+    }
+    /// A behaviour wants to keep it, or no longer.
+    pub(crate) fn vote(&mut self, by: Route, yes: bool) {
+        match self.votes.iter().position(|known| *known == by) {
+            None if yes => {
+                self.votes.reserve_exact(1);
+                self.votes.push(by);
+            }
+            Some(at) if !yes => {
+                self.votes.swap_remove(at);
+            }
+            _ => {}
+        }
+    }
+    /// Somebody needs it: a stream, or a behaviour.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.keepers > 0 || !self.votes.is_empty()
     }
     pub(crate) fn speaks(&self, name: &StreamProtocol) -> bool {
         self.speaks.as_ref().is_some_and(|all| all.binary_search(name).is_ok())

@@ -79,11 +79,7 @@ impl<B: NetworkBehaviour> Core<B> {
             },
             Command::KeepAlive { connection, by, yes } => {
                 if let Some(at) = self.connections.get_mut(connection) {
-                    if yes {
-                        at.votes.insert(by)
-                    } else {
-                        at.votes.remove(&by)
-                    };
+                    at.vote(by, yes);
                     self.check_idle(connection);
                 }
             }
