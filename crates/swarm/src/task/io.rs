@@ -136,6 +136,7 @@ impl Io {
     pub(super) fn shrink(&mut self) {
         if let Self::Sealed(sealed) = self {
             sealed.session.shrink();
+            sealed.records.shrink();
         }
     }
     pub(super) fn next_timeout(&self) -> Option<Instant> {
