@@ -58,8 +58,8 @@ impl Peer {
     /// Asks somebody, connected or not, and waits for the answer: CBOR both ways, as rust-libp2p's `cbor` behaviours speak it.
     /// A request may have 1 MiB, a response 10 MiB, and all of it may take 10 s.
     ///
-    /// When 12,288 requests of ours, or 64 MiB of them, have not ended, this one waits for room first, and is written only then. Dropping
-    /// the call gives the request up.
+    /// When 12,288 requests of ours, or 64 MiB of them, have not ended, or half of that to this peer, this one waits for room first, and is
+    /// written only then. Dropping the call gives the request up.
     ///
     /// # Errors
     /// If there is no answer: why, and which limit it was.
@@ -84,7 +84,7 @@ impl Peer {
     ) -> Result<R, RequestError> {
         let protocol = protocol.to_protocol()?;
         let write = || cbor::encode(request).map_err(RequestError::Encoding);
-        let (body, pass) = self.shared.gate.enter(write).await?;
+        let (body, pass) = self.shared.gate.enter(to, write).await?;
         let ask = Ask::new(body).with(protocol).limits(limits);
         let response = self.ask(to, ask, pass).await?;
         cbor::decode(&response).map_err(RequestError::Decoding)

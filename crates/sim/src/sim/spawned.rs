@@ -10,7 +10,8 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
     /// A node's swarm runs in a task of its own from now on: [`Swarm::spawn`](peerage_swarm::Swarm::spawn) as applications call it.
     ///
     /// What looks into swarms, such as [`on`](Self::on), finds none there any more: the handle is the way. Links, faults and the
-    /// clock are the same. A handle is used by [tasks](Self::task), or by polling a call by hand.
+    /// clock are the same. A handle is used by [tasks](Self::task), or by polling a call by hand. A broken rule, as any panic of the
+    /// behaviour, ends the swarm: every call fails with `HandleError::Crashed`.
     ///
     /// # Panics
     /// If the node does not run, or was spawned before.

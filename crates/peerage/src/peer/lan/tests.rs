@@ -165,9 +165,9 @@ impl Around {
     fn ask(&mut self, sim: &mut Sim<Lan>, to: Node, bytes: usize) {
         let (reply, call) = oneshot::channel();
         let write = || Ok::<_, Infallible>(Bytes::from(vec![7; bytes]));
-        let (body, pass) = self.gate.enter(write).now_or_never().expect("there is room").unwrap();
-        let ask = Ask::new(body).with(ASK);
         let to = sim.peer_id(to);
+        let (body, pass) = self.gate.enter(to, write).now_or_never().expect("there is room").unwrap();
+        let ask = Ask::new(body).with(ASK);
         let id = sim.on(self.node, |lan| lan.ask(to, ask)).unwrap();
         self.router.lock().asked(id, Caller::new(reply, pass));
         self.calls.push(call);
