@@ -1,6 +1,8 @@
 //! A transfer, from the sender's side.
 use crate::{
-    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble, blocking,
+    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble,
+    behaviour::Incoming,
+    blocking,
     control::{Place, Shared},
     offer::Offered,
     talk::{Broken, Talk},
@@ -11,7 +13,7 @@ use futures::{
     FutureExt,
     future::{AbortHandle, Abortable},
 };
-use peerage_core::{Bound, Code, PeerId, Stream, within};
+use peerage_core::{Bound, Code, PeerId, within};
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 /// Wants that were heard while chunks are read; further ones wait on the stream.
@@ -22,7 +24,8 @@ const fn seconds(bound: Bound) -> Duration {
 }
 
 /// From a receiver's first word to its last.
-pub(crate) async fn serve(shared: Arc<Shared>, peer: PeerId, stream: Stream, mut place: Place) {
+pub(crate) async fn serve(shared: Arc<Shared>, came: Incoming, mut place: Place) {
+    let Incoming { peer, address, stream } = came;
     let runtime = &*shared.runtime;
     let mut talk = Talk::new(stream, From::Receiver, shared.runtime.clone(), seconds(IDLE));
     let get = match within(runtime, seconds(GET_TIME), talk.next()).await {
@@ -38,7 +41,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: PeerId, stream: Stream, mut
     let (abort, registration) = AbortHandle::new_pair();
     let number = if place.transfers() { offered.begin(abort) } else { None };
     let Some(number) = number else { return talk.fail(runtime, Failure::Busy).await };
-    (offered.tell)(OfferEvent::Started { peer });
+    (offered.tell)(OfferEvent::Started { peer, address });
     let transfer = Transfer { shared: &shared, offered: offered.clone(), peer, sent: 0 };
     // Aborted, it is offered no longer; the stream goes, and is reset.
     let _ = Abortable::new(transfer.run(talk, get.has_manifest), registration).await;
