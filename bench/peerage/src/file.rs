@@ -15,7 +15,7 @@ use std::{
     io::{self, Read, Write},
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, sync::mpsc};
+use tokio::sync::mpsc;
 
 const PROTOCOL: &str = "/bench/file/1";
 const CHUNK: usize = 1 << 20;
@@ -54,7 +54,9 @@ async fn source(arguments: &Arguments) -> io::Result<()> {
         stream.send_bytes(chunk).await?;
     }
     reader.await??;
-    stream.shutdown().await?;
+    stream.finish();
+    // Until the other side is done: whether it has everything, it knows best.
+    while let Ok(Some(_)) = stream.next_bytes().await {}
     peer.shutdown(GOODBYE).await;
     Ok(())
 }
