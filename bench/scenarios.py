@@ -37,6 +37,13 @@ class Row:
         return self.quick or self.slow_figure
 
     @property
+    def limit_is_beside(self):
+        return self.limit is not None and self.limit[0] != self.scenario
+
+    def has(self, stack):
+        return stack in self.stacks or (self.limit_is_beside and self.limit[2] == stack)
+
+    @property
     def rivals(self):
         return [stack for stack in self.stacks if stack in RIVALS]
 

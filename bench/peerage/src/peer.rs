@@ -5,13 +5,13 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
 };
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 /// The handle, and where it listens.
 #[derive(Clone)]
 pub(crate) struct Handle {
     peer: Peer,
-    address: String,
+    address: Arc<str>,
 }
 
 impl Node for Handle {
@@ -39,10 +39,10 @@ impl Node for Handle {
             peer.serve(REQUESTS, answer).await.map_err(failed)?;
         }
         let address = peer.addresses().await.map_err(failed)?.first().map(Multiaddr::to_string);
-        Ok(Self { peer, address: address.unwrap_or_default() })
+        Ok(Self { peer, address: address.unwrap_or_default().into() })
     }
     fn address(&self) -> String {
-        self.address.clone()
+        self.address.to_string()
     }
 
     async fn dial(&self, address: &str) -> io::Result<PeerId> {

@@ -95,10 +95,10 @@ pub(crate) struct Chat {
     #[arg(long, env = "PEERAGE_NICK", value_parser = nick)]
     pub(crate) nick: Option<String>,
     /// Dial this address as well; may be given more than once
-    #[arg(long, env = "PEERAGE_PEER", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(long, env = "PEERAGE_PEER", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
     pub(crate) peer: Vec<Multiaddr>,
     /// Listen here; may be given more than once [default: every interface, a port the system chooses]
-    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
     pub(crate) listen: Vec<Multiaddr>,
     /// Neither look for peers on this LAN, nor be found there
     #[arg(long, env = "PEERAGE_NO_MDNS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
@@ -125,7 +125,7 @@ pub(crate) enum Pipe {
     /// Wait for the other end; the addresses to connect to go to stderr
     Listen {
         /// Listen here; may be given more than once [default: every interface, a port the system chooses]
-        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
         listen: Vec<Multiaddr>,
         #[command(flatten)]
         who: Who,
@@ -133,6 +133,7 @@ pub(crate) enum Pipe {
     /// Join the end that listens at this address
     Connect {
         /// As `pipe listen` prints it; with `/p2p/ID` at its end nobody else may answer
+        #[arg(value_parser = address)]
         addr: Multiaddr,
         #[command(flatten)]
         who: Who,
@@ -150,7 +151,7 @@ pub(crate) enum Forward {
         #[arg(value_name = "PEER:PORT")]
         to: Remote,
         /// Where the peer listens; may be given more than once
-        #[arg(long, env = "PEERAGE_ADDR", value_name = "MULTIADDR", value_delimiter = ',')]
+        #[arg(long, env = "PEERAGE_ADDR", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
         addr: Vec<Multiaddr>,
         #[command(flatten)]
         who: Who,
@@ -164,7 +165,7 @@ pub(crate) enum Forward {
         #[arg(long, env = "PEERAGE_TO", value_name = "HOST:PORT", value_parser = target)]
         to: Option<String>,
         /// Listen here; may be given more than once [default: every interface, a port the system chooses]
-        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+        #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
         listen: Vec<Multiaddr>,
         #[command(flatten)]
         who: Who,
@@ -186,7 +187,7 @@ pub(crate) struct Send {
     #[arg(long, env = "PEERAGE_FOLLOW_LINKS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) follow_links: bool,
     /// Listen here; may be given more than once [default: every interface, a port the system chooses]
-    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(long, env = "PEERAGE_LISTEN", value_name = "MULTIADDR", value_delimiter = ',', value_parser = address)]
     pub(crate) listen: Vec<Multiaddr>,
     /// Neither look for peers on this LAN, nor be found there
     #[arg(long, env = "PEERAGE_NO_MDNS", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
@@ -254,6 +255,15 @@ impl std::str::FromStr for Remote {
     }
 }
 
+/// A multiaddr may have no parts at all, but then nobody is there.
+fn address(text: &str) -> Result<Multiaddr, String> {
+    match text.parse() {
+        Ok(address) if address == Multiaddr::empty() => {
+            Err("it is empty; an address is like /ip4/192.0.2.1/tcp/4001".into())
+        }
+        address => address.map_err(|error: peerage::multiaddr::Error| error.to_string()),
+    }
+}
 fn local(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix(':').unwrap_or(text);
     match port.parse::<u16>() {
@@ -279,6 +289,7 @@ pub(crate) struct Id {
 #[derive(Debug, Args)]
 pub(crate) struct Ping {
     /// Where the peer listens; with `/p2p/ID` at its end nobody else may answer
+    #[arg(value_parser = address)]
     pub(crate) addr: Multiaddr,
     /// Stop after so many pings [default: at Ctrl-C]
     #[arg(short, long, env = "PEERAGE_COUNT", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

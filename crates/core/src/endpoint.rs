@@ -73,6 +73,10 @@ impl ConnectedPoint {
     pub fn dialed(address: Multiaddr) -> Self {
         Self::Dialer { address, role_override: Endpoint::Dialer, port_use: crate::PortUse::New }
     }
+    /// Which side we are.
+    pub fn to_endpoint(&self) -> Endpoint {
+        if self.is_dialer() { Endpoint::Dialer } else { Endpoint::Listener }
+    }
     /// Whether we dialed.
     pub fn is_dialer(&self) -> bool {
         matches!(self, Self::Dialer { .. })
@@ -94,6 +98,13 @@ impl ConnectedPoint {
         match self {
             Self::Dialer { address, .. } => address,
             Self::Listener { send_back_addr, .. } => send_back_addr,
+        }
+    }
+    /// Another address for the other side.
+    pub fn set_remote_address(&mut self, new_address: Multiaddr) {
+        match self {
+            Self::Dialer { address, .. } => *address = new_address,
+            Self::Listener { send_back_addr, .. } => *send_back_addr = new_address,
         }
     }
 }

@@ -28,6 +28,7 @@ mod rng;
 mod runtime;
 mod scope;
 mod security;
+mod shared;
 mod socket;
 pub mod sockets;
 mod stream;
@@ -50,6 +51,7 @@ pub use rng::{Rng, Seed};
 pub use runtime::{Interface, Multicast, Runtime, Timer, Turn, within};
 pub use scope::{Limits, Permit, Refused, Resource, Scope};
 pub use security::{Handshake, Records, Secured, Security, SecurityError};
+pub use shared::Shared;
 pub use socket::{PortUse, Role, Socket};
 pub use stream::{Application, Stream, StreamFailure, StreamHalf};
 pub use streams::{Key, Muxer, Native, Session, Streams, StreamsEvent};
@@ -67,5 +69,6 @@ pub const BOUNDS: &[Bound] = &[
     multiaddr::LENGTH,
     multistream::MESSAGE,
     multistream::OFFERS,
+    shared::REMEMBERED,
     stream::PIPE,
 ];

@@ -49,6 +49,8 @@ pub trait Records: Send {
     fn seal(&mut self, out: &mut BytesMut, from: usize) -> Result<(), SecurityError>;
     /// Appends what is said before the bytes end (TLS: `close_notify`). Nothing is sealed afterwards.
     fn close(&mut self, _out: &mut BytesMut) {}
+    /// The connection is quiet: gives back what can be made again.
+    fn shrink(&mut self) {}
 }
 
 /// Why a handshake or a record was refused.

@@ -4,6 +4,7 @@ mod tell;
 use crate::{
     Config, Event, Info, Message, PROTOCOL_NAME, PUSH_PROTOCOL_NAME, UpgradeError,
     book::{Cache, Observed},
+    kept::{Common, Kept},
     ours::Ours,
     wire::CODEC,
 };
@@ -77,6 +78,7 @@ pub struct Behaviour {
     cache: Cache,
     observed: Observed,
     names: BTreeSet<StreamProtocol>,
+    common: Common,
     timers: Timers<Due>,
     stats: Stats,
     outbox: Outbox<Message, Event>,
@@ -95,8 +97,8 @@ struct Connection {
     remote: Multiaddr,
     /// We dialed from a port that nobody listens on.
     ephemeral: bool,
-    info: Option<Info>,
-    candidates: BTreeSet<Multiaddr>,
+    said: Option<Kept>,
+    candidates: Vec<Multiaddr>,
     pushed: u64,
     pushed_since: Instant,
 }
@@ -111,11 +113,11 @@ struct Exchange {
 #[derive(Debug)]
 enum What {
     /// We asked, or a peer pushes; so much has been said.
-    Listening { full: bool, said: Option<Box<Message>>, messages: usize },
+    Listening { full: bool, said: Option<Message>, messages: usize },
     /// A peer asked.
     Answering,
     /// We push.
-    Telling(Box<Message>),
+    Telling(Message),
 }
 
 /// What was not used, and why.
@@ -154,6 +156,7 @@ impl Behaviour {
             last_push: None,
             observed: Observed::default(),
             names: BTreeSet::new(),
+            common: Common::default(),
             timers: Timers::default(),
             stats: Stats::default(),
             outbox: Outbox::default(),
@@ -172,8 +175,10 @@ impl Behaviour {
         }
     }
     /// What a peer last said, over its newest connection.
-    pub fn info_of(&self, peer: &PeerId) -> Option<&Info> {
-        self.connections.values().rev().filter(|c| c.peer == *peer).find_map(|c| c.info.as_ref())
+    pub fn info_of(&self, peer: &PeerId) -> Option<Info> {
+        let of_peer = self.connections.values().rev().filter(|connection| connection.peer == *peer);
+        let said = of_peer.filter_map(|connection| connection.said.as_ref()).next()?;
+        Some(said.info(said.public_key(peer)?))
     }
     /// Addresses at which peers say they see us, and in how many networks these peers are. Claims, not facts.
     pub fn observed(&self) -> Vec<(Multiaddr, usize)> {
@@ -237,8 +242,8 @@ impl NetworkBehaviour for Behaviour {
                     peer,
                     remote: endpoint.get_remote_address().clone(),
                     ephemeral,
-                    info: None,
-                    candidates: BTreeSet::new(),
+                    said: None,
+                    candidates: Vec::new(),
                     pushed: 0,
                     pushed_since: now,
                 };
@@ -288,10 +293,7 @@ impl NetworkBehaviour for Behaviour {
                 Due::Ask(connection) => self.ask(connection),
                 Due::Push => {
                     self.wait_for(|connection| {
-                        connection
-                            .info
-                            .as_ref()
-                            .is_some_and(|info| info.protocols.contains(&PUSH_PROTOCOL_NAME))
+                        connection.said.as_ref().is_some_and(|said| said.speaks(&PUSH_PROTOCOL_NAME))
                     });
                     if !self.waiting.is_empty() {
                         self.last_push = Some(now);

@@ -34,6 +34,7 @@ mod behaviour;
 mod book;
 mod config;
 mod event;
+mod kept;
 mod ours;
 mod text;
 mod wire;

@@ -1,5 +1,9 @@
 //! What we say about ourselves, ready to be sent from a connection's task.
-use crate::{Config, Info, Message, book::Place, wire::OBSERVED_MAX};
+use crate::{
+    Config, Info, Message,
+    book::Place,
+    wire::{OBSERVED_MAX, Said},
+};
 use peerage_core::{Bound, Multiaddr, PeerRecord, StreamProtocol};
 use peerage_swarm::{Answer, Asked};
 
@@ -31,7 +35,7 @@ impl Ours {
         // An RSA key that does not fit together cannot sign: then there is no record.
         let record = config.signer().filter(|_| !signed.is_empty());
         let record = record.and_then(|key| PeerRecord::new(key, seq, signed).ok());
-        let message = |listen_addrs| Message {
+        let message = |listen_addrs| Said {
             public_key: Some(config.local_public_key().encode_protobuf().into()),
             listen_addrs,
             protocols: protocols.clone(),
@@ -42,21 +46,19 @@ impl Ours {
             bad_record: false,
         };
         let near = addresses.into_iter().take(ADDRESSES.get()).collect();
-        Self { near: message(near).fit(), far: message(wide).fit() }
+        Self { near: message(near).fit().into(), far: message(wide).fit().into() }
     }
     /// Whether nothing but the record's number differs.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        let bare = |message: &Message| Message { record: None, ..message.clone() };
+        let bare = |message: &Message| Said { record: None, ..message.clone().said() };
         bare(&self.near) == bare(&other.near) && bare(&self.far) == bare(&other.far)
     }
     /// The message for a peer at `remote`.
     pub(crate) fn message(&self, remote: &Multiaddr) -> Message {
         let message = if Place::of(remote) == Place::Machine { &self.near } else { &self.far };
         let observed = remote.clone().without_p2p();
-        Message {
-            observed: Some(observed).filter(|a| a.len() <= OBSERVED_MAX.saturating_sub(4)),
-            ..message.clone()
-        }
+        let observed = Some(observed).filter(|a| a.len() <= OBSERVED_MAX.saturating_sub(4));
+        Said { observed, ..message.clone().said() }.into()
     }
     /// The answer, on the connection's task.
     pub(crate) fn answer(&self, asked: &Asked<'_>, message: Option<Message>) -> Answer<Message> {
@@ -70,6 +72,7 @@ impl Ours {
 
 /// What was said, as events have it.
 pub(crate) fn info(config: &Config, message: Message) -> Info {
+    let message = message.said();
     Info {
         public_key: config.local_public_key().clone(),
         protocol_version: message.protocol_version.unwrap_or_default(),

@@ -55,8 +55,28 @@ pub(crate) const OBSERVED_MAX: usize = 256;
 pub(crate) const CODEC: Delimited = Delimited { max: RECEIVED.get() };
 
 /// What one side says: all of it, or in a push what has changed.
+///
+/// It is seldom said, and a pointer: whatever has room for one message of any protocol would be as large as this one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Message {
+pub struct Message(Box<Said>);
+
+impl Message {
+    pub(crate) fn said(self) -> Said {
+        *self.0
+    }
+    /// Another part of the same message, or what has changed.
+    pub(crate) fn merge(&mut self, part: Self) {
+        self.0.merge(part.said());
+    }
+}
+impl From<Said> for Message {
+    fn from(said: Said) -> Self {
+        Self(Box::new(said))
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Said {
     pub(crate) public_key: Option<Bytes>,
     pub(crate) listen_addrs: Vec<Multiaddr>,
     pub(crate) protocols: Vec<StreamProtocol>,
@@ -74,9 +94,9 @@ fn record(bytes: &[u8]) -> Option<PeerRecord> {
     PeerRecord::from_signed_envelope_in(envelope, Form::OrLegacy).ok()
 }
 
-impl Message {
-    /// Another part of the same message, or what has changed: repeated fields add up, others replace.
-    pub(crate) fn merge(&mut self, part: Self) {
+impl Said {
+    /// Repeated fields add up, others replace.
+    fn merge(&mut self, part: Self) {
         self.public_key = part.public_key.or(self.public_key.take());
         self.listen_addrs.extend(part.listen_addrs);
         self.listen_addrs.truncate(ADDRESSES.get());
@@ -101,6 +121,11 @@ impl Message {
         self
     }
 
+    fn encoded_len(&self) -> usize {
+        let mut count = proto::Counter::default();
+        self.write(&mut count);
+        count.0
+    }
     fn write(&self, to: &mut impl Sink) {
         if let Some(key) = &self.public_key {
             proto::put_slice(to, 1, key);
@@ -124,7 +149,7 @@ impl Message {
 
 impl Wire for Message {
     fn decode(bytes: Bytes) -> Result<Self, InvalidMessage> {
-        let mut message = Self::default();
+        let mut message = Said::default();
         let mut fields = Reader::new(bytes);
         let text = |bytes: Bytes| sanitise(&String::from_utf8_lossy(&bytes));
         let max = RECEIVED.get();
@@ -158,14 +183,12 @@ impl Wire for Message {
                 _ => {}
             }
         }
-        Ok(message)
+        Ok(message.into())
     }
     fn encoded_len(&self) -> usize {
-        let mut count = proto::Counter::default();
-        self.write(&mut count);
-        count.0
+        self.0.encoded_len()
     }
     fn encode(self, to: &mut FrameWriter) {
-        self.write(to);
+        self.0.write(to);
     }
 }

@@ -228,7 +228,7 @@ fn a_message_is_read_however_it_is_split() {
         assert_eq!(info.listen_addrs, [addr("/ip4/203.0.113.9/tcp/9")]);
         assert_eq!(info.protocols, [PROTOCOL_NAME, PUSH_PROTOCOL_NAME]);
         assert_eq!(info.observed_addr, addr("/ip4/192.0.2.1/tcp/4001"));
-        assert_eq!(solo.behaviour().info_of(&id(2)), Some(&info));
+        assert_eq!(solo.behaviour().info_of(&id(2)).as_ref(), Some(&info));
         let given = solo.given();
         assert!(
             matches!(&given[..], [

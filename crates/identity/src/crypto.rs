@@ -7,6 +7,7 @@ mod ec;
 mod ed25519;
 mod record;
 mod rsa;
+mod secret;
 mod x25519;
 
 pub use aead::{ChaCha20Poly1305, TAG_LEN};
@@ -14,6 +15,7 @@ pub(crate) use ec::{Curve, EcKey};
 pub(crate) use ed25519::Ed25519Key;
 pub use record::{Cipher, RecordKey};
 pub(crate) use rsa::{RsaKey, rsa_is_usable, rsa_verify};
+use secret::Secret;
 pub use x25519::X25519;
 
 use aws_lc_rs::{digest, hkdf};

@@ -81,6 +81,11 @@ impl Records for Transport {
         out.extend_from_slice(&tag);
         Ok(())
     }
+
+    fn shrink(&mut self) {
+        self.sealing.key.rest();
+        self.opening.key.rest();
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ mod not_built;
 pub mod peer;
 
 pub use builder::{BuildError, IntoMuxers, IntoSecurity, NoBehaviour, SwarmBuilder, TryIntoBehaviour};
+// rust-libp2p's names for it.
+#[doc(no_inline)]
+pub use builder::{BuildError as BehaviourBuilderError, BuildError as TransportBuilderError};
 #[doc(no_inline)]
 pub use bytes;
 #[doc(no_inline)]

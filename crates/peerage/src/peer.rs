@@ -6,7 +6,8 @@
 //! | `builder` | what can be chosen before it starts |
 //! | `lan` | the protocols of the profile, and what follows from their events: a behaviour, pure |
 //! | `rooms`, `book` | who is in which room, what waits; who is connected |
-//! | `asking`, `serving` | requests: ours, and those of others with the handlers that answer them |
+//! | `asking`, `gate` | requests of ours, and room for them |
+//! | `serving` | requests of others, and the handlers that answer them |
 //! | `streaming` | streams that are opened and accepted |
 //! | `sharing` | files that are offered and fetched |
 //! | `room` | a topic that was joined, in an application's hands |
@@ -20,6 +21,7 @@ mod book;
 mod builder;
 mod error;
 mod event;
+mod gate;
 mod lan;
 mod report;
 mod room;
@@ -40,6 +42,7 @@ pub use serving::ToService;
 pub use streaming::AcceptError;
 
 use futures::{Stream, StreamExt};
+use gate::Gate;
 use lan::Lan;
 use peerage_core::{Bound, Multiaddr, PeerId};
 use peerage_files as files;
@@ -73,7 +76,13 @@ use std::{fmt, sync::Arc, time::Duration};
 #[derive(Clone)]
 #[must_use = "it ends when the last handle is dropped"]
 pub struct Peer {
+    shared: Arc<Shared>,
+}
+
+/// What all clones, rooms and offers hold.
+struct Shared {
     handle: Handle<Lan>,
+    gate: Gate,
     router: Router,
     streams: stream::Control,
     files: files::Control,
@@ -92,15 +101,15 @@ impl Peer {
 
     /// Who it is.
     pub fn id(&self) -> PeerId {
-        self.handle.local_peer_id()
+        self.shared.handle.local_peer_id()
     }
     /// The name given at the start.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.shared.name
     }
     /// Whether it will be the same next time, and where that is kept.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.shared.identity
     }
 
     /// Joins a topic: hears what is said there, and may say something.
@@ -109,8 +118,8 @@ impl Peer {
     /// If its name has over 1,024 bytes, or 128 are joined already; if the peer has ended.
     pub async fn join(&self, topic: impl Into<String>) -> Result<Room, JoinError> {
         let topic = Topic::new(topic);
-        let (router, name) = (self.router.clone(), topic.clone());
-        let joined = self.handle.with(move |lan| {
+        let (router, name) = (self.shared.router.clone(), topic.clone());
+        let joined = self.shared.handle.with(move |lan| {
             let here = lan.join(&name)?;
             Ok::<_, JoinError>(router.lock().room(name, here.into_iter().map(RoomEvent::Joined)))
         });
@@ -123,21 +132,21 @@ impl Peer {
     /// # Errors
     /// If nobody could be reached: every address tried, with its cause; if the peer has ended.
     pub async fn connect(&self, to: impl Into<DialOpts>) -> Result<PeerId, ConnectError> {
-        self.handle.connect(to).await
+        self.shared.handle.connect(to).await
     }
     /// Closes all connections to somebody; `false`: there were none.
     ///
     /// # Errors
     /// If the peer has ended.
     pub async fn disconnect(&self, peer: PeerId) -> Result<bool, HandleError> {
-        self.handle.with_swarm(move |swarm| swarm.disconnect_peer_id(peer).is_ok()).await
+        self.shared.handle.with_swarm(move |swarm| swarm.disconnect_peer_id(peer).is_ok()).await
     }
     /// Where others can reach it, with its id: what is given to another peer's [`connect`](Self::connect).
     ///
     /// # Errors
     /// If the peer has ended.
     pub async fn addresses(&self) -> Result<Vec<Multiaddr>, HandleError> {
-        let addresses = self.handle.with_swarm(|swarm| {
+        let addresses = self.shared.handle.with_swarm(|swarm| {
             let all = swarm.external_addresses().chain(swarm.listeners());
             all.filter_map(|address| address.clone().with_p2p(*swarm.local_peer_id()).ok()).collect()
         });
@@ -148,39 +157,44 @@ impl Peer {
     /// # Errors
     /// If the peer has ended.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, HandleError> {
-        self.handle.with(|lan| lan.peers()).await
+        self.shared.handle.with(|lan| lan.peers()).await
     }
     /// What happens from now on, to be read at leisure: 1,024 events, and 4 MiB, are kept, and [`PeerEvent::Lagged`] tells how many
     /// were lost. Every call makes a reader of its own.
     pub fn events(&self) -> impl Stream<Item = PeerEvent> + Send + Unpin + use<> {
-        self.router.lock().events().map(|event| event.unwrap_or_else(PeerEvent::from))
+        self.shared.router.lock().events().map(|event| event.unwrap_or_else(PeerEvent::from))
     }
     /// How it does: addresses, connections, transports, bounds that were hit. Prints as text for a person.
     ///
     /// # Errors
     /// If the peer has ended.
     pub async fn report(&self) -> Result<PeerReport, HandleError> {
-        let swarm = self.handle.report().await?;
-        let (name, identity) = (self.name.clone(), self.identity.clone());
-        let report = self.handle.with_swarm(move |of| PeerReport::new(name, identity, swarm, of));
+        let swarm = self.shared.handle.report().await?;
+        let (name, identity) = (self.shared.name.clone(), self.shared.identity.clone());
+        let report = self.shared.handle.with_swarm(move |of| PeerReport::new(name, identity, swarm, of));
         let report = report.await?;
-        let routes = self.router.lock();
-        Ok(PeerReport { events_dropped: routes.dropped(), desks_full: routes.desks_full, ..report })
+        let routes = self.shared.router.lock();
+        let requests_waited = self.shared.gate.waited();
+        let (events_dropped, desks_full) = (routes.dropped(), routes.desks_full);
+        Ok(PeerReport { events_dropped, desks_full, requests_waited, ..report })
     }
 
     /// Says goodbye to everybody and ends, at the latest after `within`. All other operations, of all handles, fail from then
     /// on, and streams of events end.
     pub async fn shutdown(&self, within: Duration) {
-        self.handle.shutdown(within).await;
+        self.shared.handle.shutdown(within).await;
     }
     /// Waits until it has ended, and says why.
     pub async fn ended(&self) -> HandleError {
-        self.handle.ended().await
+        self.shared.handle.ended().await
     }
 }
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("id", &self.id()).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Peer")
+            .field("id", &self.id())
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,6 +203,8 @@ pub const BOUNDS: &[Bound] = &[
     event::QUEUE,
     event::QUEUE_BYTES,
     event::QUEUE_SECS,
+    gate::REQUESTS,
+    gate::REQUESTS_BYTES,
     serving::DESK,
     serving::DESK_BYTES,
     serving::HANDLERS,

@@ -318,6 +318,29 @@ async fn thousands_at_once_wait_for_their_turn_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn callers_that_wait_for_room_hear_that_the_peer_has_ended() {
+    const ALL: usize = 100;
+    let (ana, ben) = two(QUIC).await;
+    let never = |_: PeerId, _: String| std::future::pending::<Result<(), Refusal>>();
+    ben.serve("/never/1", never).await.unwrap();
+    // More than the 32 MiB that may be under way to one peer.
+    let text = "x".repeat(900 << 10);
+    let calls = join_all((0..ALL).map(|_| ana.request::<()>(ben.id(), "/never/1", &text)));
+    let end = async {
+        while ana.report().await.unwrap().requests_waited < 50 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        ana.shutdown(Duration::from_secs(1)).await;
+    };
+    let (answers, ()) = soon(futures::future::join(calls, end)).await;
+    let ended = answers.iter().filter(|answer| matches!(answer, Err(RequestError::Ended(_)))).count();
+    let closed =
+        |answer: &&Result<(), _>| matches!(answer, Err(RequestError::Asked(AskError::ConnectionClosed)));
+    assert_eq!(ended + answers.iter().filter(closed).count(), ALL, "{answers:?}");
+    assert!(ended >= 50, "{ended}");
+}
+
+#[tokio::test]
 async fn streams_are_opened_and_accepted() {
     let (ana, ben) = two(QUIC).await;
     let mut calls = ben.accept("/echo/1").unwrap();

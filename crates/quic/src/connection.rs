@@ -177,6 +177,8 @@ pub(crate) struct Connection {
     polled_at: Instant,
     presence: Presence,
     closing: Option<Closing>,
+    /// How many resets quinn had sent when we asked it for the last one.
+    unsaid: Option<u64>,
     lost: Option<ConnectionError>,
     /// Nobody is there any more: its port is closed.
     gone: bool,
@@ -255,6 +257,7 @@ impl Connection {
             polled_at: Instant::START,
             presence: Presence::default(),
             closing: None,
+            unsaid: None,
             lost: None,
             gone: false,
             no_room: false,
@@ -327,9 +330,19 @@ impl Connection {
         let send = self.streams.get_mut(&key).and_then(|stream| stream.send.take());
         let ended = self.ended.iter().position(|(ended, _)| *ended == key);
         if let Some(mut send) = send.or_else(|| Some(self.ended.remove(ended?)?.1)) {
-            let _ = send.reset(varint(code));
+            let sent = self.resets_sent();
+            if send.reset(varint(code)).is_ok() {
+                self.unsaid = Some(sent);
+            }
         }
         self.proof.on_clean(key);
+    }
+    fn resets_sent(&self) -> u64 {
+        self.quinn.stats().frame_tx.reset_stream
+    }
+    /// It goes out with the next packet, but not with the one that closes the connection.
+    fn is_last_reset_sent(&self) -> bool {
+        self.unsaid.is_none_or(|before| self.resets_sent() > before)
     }
 }
 

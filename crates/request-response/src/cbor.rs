@@ -29,9 +29,9 @@ use std::io;
 /// # Errors
 /// If it cannot be written.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> io::Result<Bytes> {
-    let room = Vec::with_capacity(crate::serde_codec::SMALL);
-    let bytes = cbor4ii::serde::to_vec(room, &value);
-    bytes.map(Bytes::from).map_err(|why| io::Error::other(why.to_string()))
+    crate::serde_codec::in_room(|room| {
+        cbor4ii::serde::to_vec(room, &value).map_err(|why| io::Error::other(why.to_string()))
+    })
 }
 /// A value out of CBOR, as the codec reads it.
 ///

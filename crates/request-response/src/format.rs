@@ -36,6 +36,20 @@ pub trait Format: Send + Sync + 'static {
     /// # Errors
     /// If it cannot be written: the stream is reset.
     fn write_response(&self, protocol: &StreamProtocol, response: &Self::Response) -> io::Result<Bytes>;
+    /// A request of ours that nobody needs any more: what is bytes already need not be copied.
+    ///
+    /// # Errors
+    /// As [`write_request`](Self::write_request).
+    fn take_request(&self, protocol: &StreamProtocol, request: Self::Request) -> io::Result<Bytes> {
+        self.write_request(protocol, &request)
+    }
+    /// The same of a response.
+    ///
+    /// # Errors
+    /// As [`write_response`](Self::write_response).
+    fn take_response(&self, protocol: &StreamProtocol, response: Self::Response) -> io::Result<Bytes> {
+        self.write_response(protocol, &response)
+    }
 }
 
 /// A format whose type is not known.
@@ -59,5 +73,11 @@ impl Format for Plain {
     }
     fn write_response(&self, _: &StreamProtocol, response: &Bytes) -> io::Result<Bytes> {
         Ok(response.clone())
+    }
+    fn take_request(&self, _: &StreamProtocol, request: Bytes) -> io::Result<Bytes> {
+        Ok(request)
+    }
+    fn take_response(&self, _: &StreamProtocol, response: Bytes) -> io::Result<Bytes> {
+        Ok(response)
     }
 }

@@ -15,7 +15,10 @@ pub mod codec {
     );
 
     fn write_json(value: &impl Serialize) -> io::Result<Bytes> {
-        Ok(serde_json::to_vec(value)?.into())
+        crate::serde_codec::in_room(|mut room| {
+            serde_json::to_writer(&mut room, value)?;
+            Ok(room)
+        })
     }
     fn read_json<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
         Ok(serde_json::from_slice(body)?)

@@ -132,5 +132,5 @@ pub(crate) const WAITING_BYTES: Bound = Bound {
     name: "request.waiting_bytes",
     default: 64 << 20,
     unit: "bytes of requests of ours that are not yet sent",
-    policy: "refuse; `Room` is told when there is room",
+    policy: "refuse; `Room` is told when there is room; one is always taken",
 };

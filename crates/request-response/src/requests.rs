@@ -244,10 +244,11 @@ impl<Q: Send + 'static, R: Send + 'static> Requests<Q, R> {
     pub fn ask(&mut self, peer: PeerId, request: Q) -> Result<OutboundRequestId, NotAsked> {
         self.ask_with(peer, Ask::new(request))
     }
-    /// Whether one more request of so many bytes is taken.
+    /// Whether one more request of so many bytes is taken. If none waits one is, of whatever length.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.waiting.count < crate::WAITING.get()
-            && self.waiting.bytes.saturating_add(bytes) <= crate::WAITING_BYTES.get()
+        self.waiting.count == 0
+            || self.waiting.count < crate::WAITING.get()
+                && self.waiting.bytes.saturating_add(bytes) <= crate::WAITING_BYTES.get()
     }
     /// The request is not wanted any more: nothing more is heard of it. Whether it had not ended yet.
     pub fn cancel(&mut self, id: OutboundRequestId) -> bool {

@@ -1,11 +1,27 @@
 //! What the codecs over serde have in common: all but two functions.
 use crate::{Half, TooLong};
+use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt};
 use peerage_core::StreamProtocol;
-use std::io;
+use std::{cell::Cell, io};
 
-/// Room for a small message, so that writing it allocates once.
-pub(crate) const SMALL: usize = 64;
+// Where messages are written first: a small one then takes one allocation, of its own length.
+thread_local! { static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) } }
+/// A longer message leaves with the room it was written in.
+const SMALL: usize = 4 << 10;
+
+/// Writes a message in the thread's room.
+pub(crate) fn in_room(write: impl FnOnce(Vec<u8>) -> io::Result<Vec<u8>>) -> io::Result<Bytes> {
+    let mut room = ROOM.take();
+    room.clear();
+    let written = write(room)?;
+    if written.len() > SMALL {
+        return Ok(written.into_boxed_slice().into());
+    }
+    let message = Bytes::copy_from_slice(&written);
+    ROOM.set(written);
+    Ok(message)
+}
 
 /// Everything up to the end, if it is not over the limit.
 pub(crate) async fn read_all(

@@ -78,7 +78,7 @@
 //! |---|---|
 //! | the network's weather | [`latency`](Sim::latency), [`jitter`](Sim::jitter), [`bandwidth`](Sim::bandwidth), [`queue`](Sim::queue), [`loss_of_link`](Sim::loss_of_link) |
 //! | who is there | [`nodes`](Sim::nodes), [`connect`](Sim::connect), [`connect_randomly`](Sim::connect_randomly), [`lan`](Sim::lan) |
-//! | what they do | [`on`](Sim::on), [`each`](Sim::each), [`dial`](Sim::dial) |
+//! | what they do | [`on`](Sim::on), [`each`](Sim::each), [`dial`](Sim::dial); by handles: [`spawn`](Sim::spawn), [`task`](Sim::task) |
 //! | time | [`run_for`](Sim::run_for), [`run_until`](Sim::run_until), [`run_until_idle`](Sim::run_until_idle) |
 //! | what goes wrong | [`stop`](Sim::stop), [`crash`](Sim::crash), [`restart`](Sim::restart), [`restart_with`](Sim::restart_with), [`partition`](Sim::partition), [`heal`](Sim::heal), [`cut`](Sim::cut), [`set_clock`](Sim::set_clock) |
 //! | what came of it | [`messages`](Sim::messages), [`events`](Sim::events), [`watch`](Sim::watch), [`behaviour`](Sim::behaviour), [`stats`](Sim::stats), [`links`](Sim::links), [`info`](Sim::info), [`memory`](Sim::memory) |
@@ -94,8 +94,8 @@ mod solo;
 mod solos;
 
 pub use sim::{
-    Differs, Event, Failure, Fields, Footprint, Held, Kind, LinkInfo, LinkLoss, Node, NodeInfo, Seen, Sim,
-    SimError, ms, repeats, secs, seed, try_repeats,
+    Differs, Event, Failure, Fields, Footprint, Guarded, Held, Kind, LinkInfo, LinkLoss, Node, NodeInfo,
+    Seen, Sim, SimError, Spawned, ms, repeats, secs, seed, try_repeats,
 };
 pub use solo::{Given, SentDatagram, Solo, accepted, dialed, peer, same_twice};
 pub use solos::Solos;

@@ -10,6 +10,7 @@ pub(crate) mod links;
 mod outside;
 mod report;
 mod security;
+mod spawned;
 mod story;
 mod topology;
 mod units;
@@ -17,13 +18,14 @@ mod world;
 
 pub use error::SimError;
 pub use faults::{Failure, LinkLoss};
+pub use guard::Guarded;
 pub use journal::{Event, Fields, Kind};
 pub use report::{Held, LinkInfo, NodeInfo, Seen};
+pub use spawned::Spawned;
 pub use story::{Differs, Footprint, repeats, try_repeats};
 pub use units::{ms, secs, seed};
 
 use engine::Task;
-use guard::Guarded;
 use peerage_core::{Bound, Instant};
 use peerage_identity::{Keypair, PeerId, Remembered};
 use peerage_swarm::{Config, NetworkBehaviour, Swarm, SwarmEvent};

@@ -17,6 +17,9 @@ use std::{io, net::SocketAddr, time::Duration};
 )]
 pub trait NetworkBehaviour: Send + 'static {
     /// What our streams, jobs and sources carry, decoded. `Infallible` if there are none.
+    ///
+    /// It is moved a dozen times on its way, and in a composed behaviour every message is as large as the largest: box what
+    /// has more than about 150 bytes.
     type Message: Send + 'static;
     /// What the application hears as `SwarmEvent::Behaviour`.
     type ToSwarm: Send + 'static;

@@ -26,7 +26,7 @@ use dial::{Attempt, Dial};
 use limits::{Admission, Machine, Share};
 use peerage_core::{
     Code, ConnectedPoint, ConnectionId, Instant, Interface, ListenerId, Multiaddr, PeerId, PortUse, Refused,
-    Role, Seed, StreamProtocol, Table, TransportError,
+    Role, Seed, Shared, StreamProtocol, Table, TransportError,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -225,6 +225,8 @@ pub(crate) struct Core<B: NetworkBehaviour> {
     hidden: BTreeSet<StreamProtocol>,
     local_protocols: Vec<StreamProtocol>,
     connections: Connections,
+    /// Sets of protocols that peers speak.
+    spoken: Shared<Arc<[StreamProtocol]>>,
     admission: Admission,
     addresses: Addresses,
     dials: BTreeMap<ConnectionId, (Dial, Share)>,
@@ -290,6 +292,7 @@ impl<B: NetworkBehaviour> Core<B> {
             hidden: BTreeSet::new(),
             local_protocols: Vec::new(),
             connections: Connections::default(),
+            spoken: Shared::default(),
             addresses: Addresses::default(),
             dials: BTreeMap::new(),
             dial_timers: Timers::default(),
@@ -426,7 +429,7 @@ impl<B: NetworkBehaviour> Core<B> {
     /// Starts or stops the clock of a connection nobody needs.
     fn check_idle(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(id) else { return };
-        let needed = connection.keepers > 0 || !connection.votes.is_empty() || connection.closing.is_some();
+        let needed = connection.is_needed() || connection.closing.is_some();
         let until = self.now.after(self.config.idle_timeout);
         if needed || until == Instant::NEVER {
             self.idle.cancel(id);

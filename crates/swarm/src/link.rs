@@ -13,7 +13,7 @@ use peerage_core::{
     StreamsEvent, Table, Touched,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     task::Waker,
     time::Duration,
 };
@@ -89,7 +89,7 @@ pub(crate) struct Link {
     negotiating: VecDeque<(Instant, Key)>,
     inbound_negotiating: usize,
     /// Accepted inbound streams, and those that wait to be, by protocol.
-    inbound: BTreeMap<Slot, Inbound>,
+    inbound: Table<Slot, Inbound>,
     inbound_seq: u32,
     /// Whether replies to offers wait for the behaviour's first word.
     waits: bool,
@@ -141,7 +141,7 @@ impl Link {
             woken: Vec::new(),
             negotiating: VecDeque::new(),
             inbound_negotiating: 0,
-            inbound: BTreeMap::new(),
+            inbound: Table::default(),
             inbound_seq: 0,
             waits: false,
             replies: BTreeSet::new(),
@@ -164,6 +164,7 @@ impl Link {
         self.busy.shrink_to_fit();
         self.woken.shrink_to_fit();
         self.negotiating.shrink_to_fit();
+        self.inbound.shrink();
         self.confirms.under_way.shrink();
     }
     /// Wake this when an application reads or writes a detached stream.
@@ -484,7 +485,7 @@ impl Link {
         let stream = self.streams.get_mut(&key)?;
         let slot = stream.slot?;
         let settings = messages.settings(slot)?;
-        let inbound = self.inbound.entry(slot).or_default();
+        let inbound = self.inbound.get_or_insert_with(slot, Inbound::default);
         if inbound.open < usize::from(settings.max_inbound) {
             inbound.open += 1;
             self.inbound_seq = self.inbound_seq.wrapping_add(1);
@@ -527,6 +528,8 @@ impl Link {
                 self.end(next, end, streams, messages);
             }
             self.mark(next);
+        } else if inbound.open == 0 {
+            self.inbound.remove(&slot);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     socket::Socket,
 };
 use futures::{FutureExt, future::BoxFuture};
-use peerage_core::{Interface, ListenerId, Multiaddr, PortUse, Raw, Role, TransportEvent, sockets};
+use peerage_core::{Interface, ListenerId, Multiaddr, PortUse, Raw, Role, Shared, TransportEvent, sockets};
 use socket2::{Domain, SockRef};
 use std::{
     collections::{BTreeMap, btree_map::IntoValues},
@@ -29,6 +29,8 @@ pub struct Transport {
     /// Who was served last: the others come first.
     last: Option<ListenerId>,
     accepting: bool,
+    /// Addresses at which others have reached us: thousands of connections come in at one.
+    locals: Shared<Multiaddr>,
     waker: Option<Waker>,
 }
 
@@ -43,6 +45,7 @@ impl Transport {
             closing: BTreeMap::new(),
             last: None,
             accepting: true,
+            locals: Shared::default(),
             waker: None,
         }
     }
@@ -74,7 +77,7 @@ impl Transport {
     }
 
     fn incoming(
-        &self,
+        &mut self,
         listener: ListenerId,
         stream: TcpStream,
         local: SocketAddr,
@@ -87,7 +90,7 @@ impl Transport {
         }
         TransportEvent::Incoming {
             listener,
-            local: multiaddr(local, &self.interfaces),
+            local: self.locals.share(multiaddr(local, &self.interfaces)),
             remote: multiaddr(remote, &self.interfaces),
             raw: futures::future::ready(Ok(Socket::raw(stream))).boxed(),
         }

@@ -345,6 +345,12 @@ impl Records for Transport {
     fn close(&mut self, out: &mut BytesMut) {
         let _ = self.seal_own(ALERT, &[1, CLOSE_NOTIFY], out); // without keys there is nothing more to say
     }
+
+    fn shrink(&mut self) {
+        self.sealing.key.rest();
+        self.opening.key.rest();
+        self.message.shrink_to_fit();
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(crate) const TIMEOUT: Bound =
 pub(crate) const OVERDUE: Bound =
     Bound { name: "yamux.overdue", default: 60, unit: "seconds without an answer", policy: "close" };
 
-/// Go pings as often.
+/// Go pings as often. Here a peer that is heard need not be asked whether it is there.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// How old a measurement may be when a window is to grow by it.
 const FRESH: Duration = Duration::from_secs(5);
@@ -60,9 +60,13 @@ impl Pings {
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt
     }
-    /// Wants one if it is the first, or if the last is long ago.
-    pub(crate) fn tick(&mut self, now: Instant) {
-        if self.last.is_none_or(|last| now.since(last) >= INTERVAL) {
+    /// Gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.in_flight.shrink_to_fit();
+    }
+    /// Wants one if it is the first, or if the peer was silent since long ago.
+    pub(crate) fn tick(&mut self, heard: Instant, now: Instant) {
+        if self.last.is_none_or(|last| now.since(last.max(heard)) >= INTERVAL) {
             self.want(now);
         }
     }
@@ -141,7 +145,7 @@ impl Pings {
         self.deadline(heard).is_some_and(|deadline| deadline <= now)
     }
     pub(crate) fn next_timeout(&self, heard: Instant) -> Option<Instant> {
-        self.deadline(heard).or_else(|| self.last.map(|last| last.after(INTERVAL)))
+        self.deadline(heard).or_else(|| self.last.map(|last| last.max(heard).after(INTERVAL)))
     }
 }
 
@@ -177,22 +181,27 @@ mod tests {
     #[test]
     fn a_peer_is_lost_after_ten_silent_seconds_and_after_sixty_in_any_case() {
         let mut pings = Pings::new();
-        pings.tick(at(0));
+        pings.tick(at(0), at(0));
         assert!(!pings.sent(at(0)));
         assert!(!pings.is_lost(at(0), at(9_999)) && pings.is_lost(at(0), at(10_000)));
         assert!(!pings.is_lost(at(55_000), at(59_999)) && pings.is_lost(at(59_999), at(60_000)));
     }
 
     #[test]
-    fn an_idle_connection_is_pinged_every_thirty_seconds() {
+    fn a_peer_that_is_silent_for_thirty_seconds_is_pinged() {
         let mut pings = Pings::new();
-        pings.tick(at(0));
+        pings.tick(at(0), at(0));
         assert!(!pings.sent(at(0)));
         assert_eq!(pings.answered(0, at(40)).len(), 0);
-        assert_eq!(pings.next_timeout(at(40)), Some(at(30_000)));
-        pings.tick(at(29_999));
+        assert_eq!(pings.next_timeout(at(40)), Some(at(30_040)));
+        pings.tick(at(40), at(30_039));
         assert_eq!(pings.due(), None);
-        pings.tick(at(30_000));
+        pings.tick(at(40), at(30_040));
         assert_eq!(pings.due(), Some(1));
+        assert!(!pings.sent(at(30_040)));
+        assert_eq!(pings.answered(1, at(30_080)).len(), 0);
+        assert_eq!(pings.next_timeout(at(45_000)), Some(at(75_000)), "it was heard meanwhile");
+        pings.tick(at(45_000), at(60_080));
+        assert_eq!(pings.due(), None);
     }
 }

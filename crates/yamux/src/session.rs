@@ -162,7 +162,7 @@ impl Session {
     pub(crate) fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
         if matches!(self.phase, Phase::Open | Phase::Closing(_)) {
-            self.pings.tick(self.now);
+            self.pings.tick(self.heard, self.now);
         }
     }
 
@@ -411,8 +411,8 @@ impl Streams for Session {
 
 impl peerage_core::Session for Session {
     fn on_bytes(&mut self, plain: BytesMut, now: Instant) -> Result<(), Code> {
+        self.heard = self.heard.max(now);
         self.tick(now);
-        self.heard = self.now;
         self.feed(plain)
     }
 
@@ -449,10 +449,15 @@ impl peerage_core::Session for Session {
 
     fn shrink(&mut self) {
         self.streams.shrink();
+        self.streams.in_any_order_mut().for_each(|(_, stream)| stream.staged.shrink());
+        if self.due.is_empty() {
+            self.due = BTreeSet::new(); // A set that is empty keeps a leaf.
+        }
         self.answers.shrink_to_fit();
         self.resets.shrink_to_fit();
         self.events.shrink_to_fit();
         self.staging.shrink();
+        self.pings.shrink();
     }
 }
 

@@ -29,6 +29,9 @@ impl Parts {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+    pub(crate) fn shrink(&mut self) {
+        self.parts.shrink();
+    }
     fn push(&mut self, part: Bytes) {
         self.len += part.len();
         self.parts.push_back(part);
@@ -84,6 +87,9 @@ impl Staging {
         if self.total == 0 {
             self.arena = BytesMut::new();
             self.arena_size = FIRST_ARENA;
+        }
+        if self.ready.is_empty() {
+            self.ready = BTreeSet::new(); // A set that is empty keeps a leaf.
         }
         self.waiting.shrink_to_fit();
     }

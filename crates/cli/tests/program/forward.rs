@@ -190,3 +190,122 @@ fn what_cannot_be_listened_on_or_found_is_explained() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("could not reach"), "{}", ran.err);
 }
+
+/// A server that takes one connection and does with it what it is told to.
+fn once(serve: impl FnOnce(TcpStream) + Send + 'static) -> (u16, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (port, thread::spawn(move || serve(listener.accept().unwrap().0)))
+}
+fn carried(over: &str, port: u16) -> (Tunnel, Tunnel, TcpStream) {
+    let (there, address) = serving(over, 8080, port, &[]);
+    let (here, local) = reaching(&Home::new(), &address, 8080);
+    let stream = TcpStream::connect(&local).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    (here, there, stream)
+}
+
+#[test]
+fn a_server_that_ends_its_half_first_goes_on_to_hear_the_client() {
+    for over in [TCP, QUIC] {
+        let (port, server) = once(|mut stream| {
+            stream.write_all(b"all I have to say").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            assert_eq!(heard, vec![5; 3_000]);
+        });
+        let (_here, _there, mut stream) = carried(over, port);
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        assert_eq!(said, b"all I have to say", "{over}: the end is seen although our half is open");
+        for _ in 0..3 {
+            stream.write_all(&[5; 1_000]).unwrap();
+            thread::sleep(Duration::from_millis(20));
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        server.join().unwrap();
+    }
+}
+
+/// A socket that is closed with something unread is reset.
+fn reset(stream: TcpStream) {
+    assert!(stream.peek(&mut [0]).unwrap() > 0);
+}
+
+#[test]
+fn a_reset_on_either_side_reaches_the_other_as_a_reset_and_ends_that_connection_alone() {
+    for over in [TCP, QUIC] {
+        for client_resets in [true, false] {
+            let (port, server) = once(move |mut stream| {
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                if client_resets {
+                    stream.read_exact(&mut [0; 5]).unwrap();
+                    stream.write_all(b"go").unwrap();
+                    let error = stream.read(&mut [0; 5]).expect_err("it did not end well");
+                    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+                } else {
+                    reset(stream);
+                }
+            });
+            let (mut here, mut there, mut stream) = carried(over, port);
+            stream.write_all(b"hello").unwrap();
+            if client_resets {
+                reset(stream);
+            } else {
+                let error = stream.read(&mut [0; 5]).expect_err("it did not end well");
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{over}");
+            }
+            server.join().unwrap();
+            let (near, far) = if client_resets { (&mut here, &mut there) } else { (&mut there, &mut here) };
+            assert_eq!(near.wait("error")["code"], "forward.tcp", "{over}");
+            assert_eq!(far.wait("error")["code"], "forward.stream", "{over}");
+            here.signal("-INT");
+            there.signal("-INT");
+            assert_eq!((here.ended(), there.ended()), (Some(0), Some(0)), "both went on");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_port_no_address_or_no_peer_is_one_line_and_exit_2() {
+    let home = Home::new();
+    let peer = "12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh";
+    let remote = format!("/ip4/127.0.0.1/tcp/1/p2p/{peer}");
+    let to = |port: &str| format!("{remote}:{port}");
+    let cases: &[(&[&str], &str)] = &[
+        (&["forward", "serve", "65536"], "65536"),
+        (&["forward", "serve", "http"], "'http'"),
+        (&["forward", "serve", "80", "--to", "127.0.0.1:65536"], "a host and a port"),
+        (&["forward", "serve", "80", "--to", "127.0.0.1:0"], "a host and a port"),
+        (&["forward", "serve", "80", "--to", ":80"], "a host and a port"),
+        (&["forward", "serve", "80", "--allow", "me"], "for '--allow <PEER_ID>'"),
+        (&["forward", "tcp", "65536", &to("80")], "an IP address and a port"),
+        (&["forward", "tcp", "127.0.0.1:-1", &to("80")], "an IP address and a port"),
+        (&["forward", "tcp", "80", &to("65536")], "1 to 65535"),
+        (&["forward", "tcp", "80", &to("0")], "1 to 65535"),
+        (&["forward", "tcp", "80", &to("")], "1 to 65535"),
+        (&["forward", "tcp", "80", "12D3KooW:80"], "no peer id"),
+        (&["forward", "tcp", "80", &to("80"), "--allow", "12D3KooW"], "for '--allow <PEER_ID>'"),
+        (&["forward", "tcp", "80"], "required"),
+        (&["forward", "udp", "80", &to("80")], "udp"),
+    ];
+    for (args, expected) in cases {
+        let ran = home.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}: {ran:?}");
+        assert_eq!(ran.err.lines().count(), 1, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{args:?}: {}", ran.err);
+    }
+    assert!(!home.path().exists());
+}
+
+#[test]
+fn who_is_interrupted_while_it_looks_for_its_peer_says_so_with_its_exit() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = "12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh";
+    let to = format!("/ip4/127.0.0.1/tcp/{}/p2p/{peer}:80", silent.local_addr().unwrap().port());
+    let mut here = Tunnel::start(&Home::new(), &["forward", "tcp", "0", &to, "--ephemeral"]);
+    let _taken = silent.accept().unwrap();
+    here.signal("-INT");
+    assert_eq!(here.ended(), Some(130));
+}

@@ -2,7 +2,12 @@
 use crate::kit::{Home, Tunnel, noise};
 use std::{
     io::{Read, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 const TCP: &str = "/ip4/127.0.0.1/tcp/0";
@@ -133,13 +138,15 @@ fn a_peer_that_is_killed_is_a_failure_that_says_so() {
 
 #[test]
 fn a_peer_that_is_interrupted_breaks_off_and_both_say_so() {
-    let (mut here, mut there) = joined(TCP);
-    here.say(b"hello");
-    there.hear(5);
-    here.end_input();
-    there.signal("-INT");
-    assert_eq!((there.ended(), here.ended()), (Some(130), Some(1)));
-    assert_eq!(here.failure()["code"], "pipe.broken-off");
+    for over in [TCP, QUIC] {
+        let (mut here, mut there) = joined(over);
+        here.say(b"hello");
+        there.hear(5);
+        here.end_input();
+        there.signal("-INT");
+        assert_eq!((there.ended(), here.ended()), (Some(130), Some(1)), "{over}");
+        assert_eq!(here.failure()["code"], "pipe.broken-off", "{over}");
+    }
 }
 
 #[test]
@@ -195,4 +202,126 @@ fn whom_it_cannot_reach_or_did_not_expect_it_names() {
     let ran = home.run(&["pipe", "listen", "--listen", "/ip4/192.0.2.1/tcp/0", "--ephemeral"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("[listen.failed]"), "{}", ran.err);
+}
+
+#[test]
+fn who_closes_stdout_early_has_had_enough_and_the_other_end_is_told() {
+    for over in [TCP, QUIC] {
+        let (mut here, mut there) = joined(over);
+        here.say(b"hello");
+        assert_eq!(there.hear(5), b"hello");
+        there.output = None; // As `| head -c 5` does.
+        let writer = pour_until_broken(here.input.take().unwrap());
+        assert_eq!((there.ended(), here.ended()), (Some(1), Some(1)), "{over}");
+        let failure = there.failure();
+        assert_eq!(failure["code"], "output", "{failure}");
+        assert!(failure["message"].as_str().unwrap().contains("cannot write to stdout"), "{failure}");
+        assert_eq!(here.failure()["code"], "pipe.broken-off", "{over}");
+        drop(here);
+        writer.join().unwrap();
+    }
+}
+/// Writes until nobody reads any more.
+fn pour_until_broken(mut to: impl Write + Send + 'static) -> thread::JoinHandle<usize> {
+    thread::spawn(move || {
+        let mut written = 0;
+        while to.write_all(&[7; 64 << 10]).is_ok() {
+            written += 64 << 10;
+        }
+        written
+    })
+}
+
+#[test]
+fn an_output_that_nobody_reads_holds_the_sender_up_and_loses_nothing() {
+    const BYTES: usize = 96 << 20;
+    for over in [TCP, QUIC] {
+        let (mut here, mut there) = joined(over);
+        let written = Arc::new(AtomicUsize::new(0));
+        let (mut input, counts) = (here.input.take().unwrap(), written.clone());
+        let writer = thread::spawn(move || {
+            for n in 0..BYTES >> 16 {
+                input.write_all(&[n as u8; 1 << 16]).unwrap();
+                counts.fetch_add(1 << 16, Ordering::Relaxed);
+            }
+        });
+        // It goes on until every buffer on the way is full, and then no further.
+        let mut before = 0;
+        loop {
+            thread::sleep(Duration::from_millis(1_000));
+            let now = written.load(Ordering::Relaxed);
+            if now > 0 && now == before {
+                break;
+            }
+            before = now;
+        }
+        assert!(before < BYTES / 2, "{over}: nobody reads, and {before} bytes were taken");
+        let mut all = 0;
+        for n in 0..BYTES >> 16 {
+            assert!(there.hear(1 << 16).iter().all(|byte| *byte == n as u8), "{over}, after {all}");
+            all += 1 << 16;
+        }
+        writer.join().unwrap();
+        there.end_input();
+        assert!(there.rest().is_empty());
+        assert_eq!((here.ended(), there.ended()), (Some(0), Some(0)), "{over}");
+    }
+}
+
+#[test]
+fn who_is_interrupted_before_anybody_came_says_so_with_its_exit() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let (mut there, _) = listening(&Home::new(), TCP, &["--ephemeral"]);
+        there.signal(signal);
+        assert_eq!(there.ended(), Some(130), "{signal}");
+        assert!(there.rest().is_empty());
+    }
+    // Somebody who takes the connection and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port());
+    let mut here = Tunnel::start(&Home::new(), &["pipe", "connect", &to, "--ephemeral"]);
+    let _taken = silent.accept().unwrap();
+    here.signal("-INT");
+    assert_eq!(here.ended(), Some(130));
+}
+
+#[test]
+fn what_is_no_address_or_no_peer_is_one_line_and_exit_2() {
+    let home = Home::new();
+    let peer = "12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh";
+    let cases: &[(&[&str], &str)] = &[
+        (&["pipe", "connect", "/ip4/127.0.0.1/tcp/65536"], "65536"),
+        (&["pipe", "connect", "/ip4/127.0.0.300/tcp/1"], "127.0.0.300"),
+        (&["pipe", "connect", "localhost:80"], "for '<ADDR>'"),
+        (&["pipe", "connect", "/ip4/127.0.0.1/tcp/1/p2p/12D3KooW"], "12D3KooW"),
+        (&["pipe", "connect", ""], "for '<ADDR>'"),
+        (&["pipe", "connect"], "<ADDR>"),
+        (&["pipe", "listen", "--listen", "/ip4/127.0.0.1/tcp/-1"], "-1"),
+        (&["pipe", "listen", "--allow", &peer[1..]], "for '--allow <PEER_ID>'"),
+        (&["pipe", "listen", "--allow", &format!("{peer},nobody")], "'nobody'"),
+        (&["pipe"], "pipe"),
+    ];
+    for (args, expected) in cases {
+        let ran = home.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(expected), "{args:?}: {}", ran.err);
+    }
+    // An address that can be written, and that nothing here can dial or listen on.
+    let ran = home.run(&["pipe", "connect", "/ip4/127.0.0.1/udp/1/utp", "--ephemeral"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let ran = home.run(&["pipe", "listen", "--listen", "/ip4/127.0.0.1/udp/1/utp", "--ephemeral"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("[listen.failed]"), "{}", ran.err);
+    assert!(!home.path().exists(), "nothing was kept");
+}
+
+#[test]
+fn who_speaks_no_pipes_is_named_with_what_it_speaks() {
+    let home = Home::new();
+    let mut chat = Home::new().chat("ana", &["--ephemeral"]);
+    let address = chat.address();
+    let ran = home.run(&["pipe", "connect", &address, "--ephemeral"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(7), ""), "{ran:?}");
+    assert!(ran.err.contains("does not speak /peerage/pipe/1.0.0"), "{}", ran.err);
+    assert!(ran.err.contains("/floodsub/1.0.0") && ran.err.contains("[stream.unsupported]"), "{}", ran.err);
 }

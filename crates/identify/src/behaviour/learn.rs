@@ -3,7 +3,8 @@ use super::{Behaviour, CANDIDATES, Due, Exchange, Failure, MINUTE, NAMES, PUSHED
 use crate::{
     Event, Info, Message, PROTOCOL_NAME, UpgradeError,
     book::{Place, translate},
-    ours, wire,
+    ours,
+    wire::{self, Said},
 };
 use peerage_core::{
     Code, ConnectionId, Instant, InvalidMessage, Multiaddr, PeerId, PeerRecord, StreamProtocol,
@@ -61,7 +62,7 @@ impl Behaviour {
         }
         match said {
             Some(said) => said.merge(message),
-            None => *said = Some(Box::new(message)),
+            None => *said = Some(message),
         }
     }
     /// An exchange is over: with what was said, or with what is to be told the application.
@@ -76,7 +77,7 @@ impl Behaviour {
                 match (said, result) {
                     (_, Err(error)) => Err(error),
                     (None, Ok(())) => Err(StreamUpgradeError::Apply(UpgradeError::StreamClosed)),
-                    (Some(said), Ok(())) => self.learn(connection, *said, full),
+                    (Some(said), Ok(())) => self.learn(connection, said.said(), full),
                 }
             }
             What::Answering => {
@@ -88,7 +89,7 @@ impl Behaviour {
             What::Telling(message) => {
                 self.pushing = self.pushing.saturating_sub(1);
                 if result.is_ok() {
-                    let info = ours::info(&self.config, *message);
+                    let info = ours::info(&self.config, message);
                     self.outbox.event(Event::Pushed { connection_id: connection, peer_id: peer, info });
                 }
                 self.push_next();
@@ -100,7 +101,7 @@ impl Behaviour {
         }
     }
     /// It was said in time and in form. Is it true, and what is new?
-    pub(super) fn learn(&mut self, id: ConnectionId, said: Message, full: bool) -> Result<(), Failure> {
+    pub(super) fn learn(&mut self, id: ConnectionId, said: Said, full: bool) -> Result<(), Failure> {
         let failed = |error: UpgradeError| Err(StreamUpgradeError::Apply(error));
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let peer = connection.peer;
@@ -110,9 +111,9 @@ impl Behaviour {
             }
             // A push need not repeat it, and an Ed25519 key is in the peer's id.
             None => match connection
-                .info
+                .said
                 .as_ref()
-                .map(|info| info.public_key.clone())
+                .and_then(|said| said.public_key(&peer))
                 .or_else(|| peer.public_key())
             {
                 Some(key) => key,
@@ -131,8 +132,8 @@ impl Behaviour {
             self.stats.bad_records = self.stats.bad_records.saturating_add(1);
         }
         // What is absent is unchanged in a push, and empty in an answer.
-        let mut info = match connection.info.take().filter(|_| !full) {
-            Some(info) => info,
+        let mut info = match connection.said.take().filter(|_| !full) {
+            Some(said) => said.info(key),
             None => Info {
                 public_key: key,
                 protocol_version: String::new(),
@@ -158,7 +159,7 @@ impl Behaviour {
         info.observed_addr = said.observed.unwrap_or(info.observed_addr);
         info.protocol_version = said.protocol_version.unwrap_or(info.protocol_version);
         info.agent_version = said.agent_version.unwrap_or(info.agent_version);
-        connection.info = Some(info.clone());
+        connection.said = Some(self.common.keep(&peer, &info));
 
         let place = Place::of(&connection.remote);
         let addresses = info
@@ -188,7 +189,9 @@ impl Behaviour {
         }
         for candidate in candidates {
             self.observed.claim(&candidate, &connection.remote);
-            if connection.candidates.len() < CANDIDATES && connection.candidates.insert(candidate.clone()) {
+            if connection.candidates.len() < CANDIDATES && !connection.candidates.contains(&candidate) {
+                connection.candidates.reserve_exact(1); // Mostly there is no other.
+                connection.candidates.push(self.common.observed(candidate.clone()));
                 self.outbox.external_addr(candidate, Reachability::Candidate);
             }
         }

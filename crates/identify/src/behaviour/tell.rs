@@ -62,7 +62,7 @@ impl Behaviour {
             let stream = self.outbox.open(Target::Connection(connection.peer, id), PUSH_PROTOCOL_NAME);
             self.outbox.send(stream, message.clone());
             self.outbox.finish(stream);
-            let what = What::Telling(Box::new(message));
+            let what = What::Telling(message);
             self.begin(stream, connection.peer, id, what);
             self.pushing = self.pushing.saturating_add(1);
         }

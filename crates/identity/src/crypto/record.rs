@@ -1,6 +1,8 @@
-use super::{Rejected, TAG_LEN};
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use std::fmt;
+use super::{Rejected, Secret, TAG_LEN, internal};
+use aws_lc_rs::aead::{
+    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
+};
+use std::{fmt, sync::OnceLock};
 
 /// The ciphers of TLS 1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,21 @@ pub enum Cipher {
 
 /// A key of TLS 1.3 with the nonces of its record layer: numbers that the caller never repeats.
 pub struct RecordKey {
-    key: LessSafeKey,
+    cipher: Cipher,
+    key: Secret,
+    /// What the library makes of the key when it is used.
+    context: OnceLock<LessSafeKey>,
     iv: [u8; 12],
+}
+
+impl Cipher {
+    fn algorithm(self) -> &'static Algorithm {
+        match self {
+            Self::Aes128Gcm => &AES_128_GCM,
+            Self::Aes256Gcm => &AES_256_GCM,
+            Self::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+        }
+    }
 }
 
 impl RecordKey {
@@ -26,12 +41,22 @@ impl RecordKey {
     ///
     /// If the key has not the length that the cipher asks for.
     pub fn new(cipher: Cipher, key: &[u8], iv: [u8; 12]) -> Result<Self, Rejected> {
-        let algorithm = match cipher {
-            Cipher::Aes128Gcm => &AES_128_GCM,
-            Cipher::Aes256Gcm => &AES_256_GCM,
-            Cipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,
-        };
-        Ok(Self { key: LessSafeKey::new(UnboundKey::new(algorithm, key)?), iv })
+        if key.len() != cipher.algorithm().key_len() {
+            return Err(Rejected);
+        }
+        Ok(Self { cipher, key: Secret::new(key), context: OnceLock::new(), iv })
+    }
+
+    /// It is not used for a while: keeps the key alone, a tenth of what the library makes of it.
+    pub fn rest(&mut self) {
+        self.context = OnceLock::new();
+    }
+
+    #[inline]
+    fn context(&self) -> &LessSafeKey {
+        self.context.get_or_init(|| {
+            LessSafeKey::new(internal(UnboundKey::new(self.cipher.algorithm(), self.key.as_ref())))
+        })
     }
 
     /// Encrypts in place and returns the tag.
@@ -41,7 +66,7 @@ impl RecordKey {
     /// If the text is longer than the cipher allows (64 GiB).
     #[inline]
     pub fn seal(&self, number: u64, aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_LEN], Rejected> {
-        let tag = self.key.seal_in_place_separate_tag(self.nonce(number), Aad::from(aad), text)?;
+        let tag = self.context().seal_in_place_separate_tag(self.nonce(number), Aad::from(aad), text)?;
         tag.as_ref().try_into().map_err(|_| Rejected)
     }
 
@@ -58,7 +83,7 @@ impl RecordKey {
         text: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Rejected> {
-        self.key.open_in_place_separate_tag(self.nonce(number), Aad::from(aad), tag, text)?;
+        self.context().open_in_place_separate_tag(self.nonce(number), Aad::from(aad), tag, text)?;
         Ok(())
     }
 

@@ -73,6 +73,23 @@ fn what_is_sealed_opens_with_the_same_nonce_and_data_only() {
 }
 
 #[test]
+fn a_key_that_has_rested_is_the_same_key() {
+    let mut key = ChaCha20Poly1305::new(&[7; 32]);
+    let (mut before, mut after) = (*b"hello", *b"hello");
+    let tag = key.seal(3, b"with", &mut before).unwrap();
+    key.rest();
+    assert_eq!((key.seal(3, b"with", &mut after), after), (Ok(tag), before));
+    for (cipher, len) in [(Cipher::Aes128Gcm, 16), (Cipher::Aes256Gcm, 32), (Cipher::ChaCha20Poly1305, 32)] {
+        let mut key = RecordKey::new(cipher, &[7; 32][..len], [1; 12]).unwrap();
+        let (mut before, mut after) = (*b"hello", *b"hello");
+        let tag = key.seal(3, b"with", &mut before).unwrap();
+        key.rest();
+        assert_eq!((key.seal(3, b"with", &mut after), after), (Ok(tag), before));
+        assert_ne!(before, *b"hello");
+    }
+}
+
+#[test]
 fn the_nonce_is_four_zero_bytes_and_a_little_endian_counter() {
     // RFC 8439 A.5 has the nonce 00 00 00 00 01 02 03 04 05 06 07 08.
     let key = ChaCha20Poly1305::new(&hex("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0"));

@@ -135,6 +135,17 @@ const VECTORS: &[Vector] = &[
 ];
 
 #[test]
+fn quiet_ends_go_on_where_they_were() {
+    let (mut here, mut there) = pair();
+    for text in [b"one", b"two", b"six"] {
+        let record = sealed(&mut here, text);
+        assert_eq!(opened(&mut there, &record).unwrap().unwrap(), text[..]);
+        here.shrink();
+        there.shrink();
+    }
+}
+
+#[test]
 fn the_vectors_of_cacophony_and_snow_come_out_byte_for_byte() {
     for vector in VECTORS {
         let [(dialer, dialer_keys), (listener, listener_keys)] = [0, 1].map(|at| {

@@ -1,9 +1,9 @@
 //! Requests of ours: typed at the edge, bytes in the swarm.
-use super::{Peer, error::RequestError, lan::Lan, router::Router};
+use super::{Peer, error::RequestError, gate::Pass, lan::Lan, router::Router};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use peerage_core::{PeerId, StreamProtocol};
-use peerage_request_response::{Ask, Limits, NotAsked, cbor};
+use peerage_request_response::{Ask, Limits, cbor};
 use peerage_swarm::{Handle, Swarm};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -35,18 +35,31 @@ impl ToProtocol for String {
 }
 
 /// What a caller hears of its request.
-pub(super) enum Answer {
-    Response(Bytes),
-    Failed(RequestError),
-    /// There was no room; now there is. The request, as it was.
-    Again(Bytes),
+pub(super) type Answer = Result<Bytes, RequestError>;
+
+/// A caller that waits, and the room its request takes until it has ended.
+pub(super) struct Caller {
+    reply: oneshot::Sender<Answer>,
+    _pass: Pass,
+}
+impl Caller {
+    pub(super) fn new(reply: oneshot::Sender<Answer>, pass: Pass) -> Self {
+        Self { reply, _pass: pass }
+    }
+    pub(super) fn answer(self, answer: Answer) {
+        let _ = self.reply.send(answer); // Whoever gave up does not wait.
+    }
+    pub(super) fn gave_up(&self) -> bool {
+        self.reply.is_canceled()
+    }
 }
 
 impl Peer {
     /// Asks somebody, connected or not, and waits for the answer: CBOR both ways, as rust-libp2p's `cbor` behaviours speak it.
     /// A request may have 1 MiB, a response 10 MiB, and all of it may take 10 s.
     ///
-    /// When too many requests wait already, this one waits for room first. Dropping the call gives the request up.
+    /// When 12,288 requests of ours, or 64 MiB of them, have not ended, or half of that to this peer, this one waits for room first, and is
+    /// written only then. Dropping the call gives the request up.
     ///
     /// # Errors
     /// If there is no answer: why, and which limit it was.
@@ -70,55 +83,35 @@ impl Peer {
         limits: Limits,
     ) -> Result<R, RequestError> {
         let protocol = protocol.to_protocol()?;
-        let body = cbor::encode(request).map_err(RequestError::Encoding)?;
-        let response = self.ask(to, protocol, body, limits).await?;
+        let write = || cbor::encode(request).map_err(RequestError::Encoding);
+        let (body, pass) = self.shared.gate.enter(to, write).await?;
+        let ask = Ask::new(body).with(protocol).limits(limits);
+        let response = self.ask(to, ask, pass).await?;
         cbor::decode(&response).map_err(RequestError::Decoding)
     }
     /// Bytes both ways.
-    async fn ask(
-        &self,
-        to: PeerId,
-        protocol: StreamProtocol,
-        mut body: Bytes,
-        limits: Limits,
-    ) -> Result<Bytes, RequestError> {
-        loop {
-            let (reply, answer) = oneshot::channel();
-            let ask = Ask::new(body).with(protocol.clone()).limits(limits);
-            let router = self.router.clone();
-            self.handle.post(move |swarm| hand_over(swarm, &router, to, ask, reply)).await?;
-            let mut given_up = GivenUp { handle: &self.handle, router: &self.router, armed: true };
-            let answer = answer.await;
-            given_up.armed = false;
-            match answer {
-                Ok(Answer::Response(body)) => return Ok(body),
-                Ok(Answer::Failed(error)) => return Err(error),
-                Ok(Answer::Again(again)) => body = again,
-                Err(oneshot::Canceled) => return Err(self.handle.ended().await.into()),
-            }
+    async fn ask(&self, to: PeerId, ask: Ask<Bytes>, pass: Pass) -> Answer {
+        let (handle, router) = (&self.shared.handle, &self.shared.router);
+        let (reply, answer) = oneshot::channel();
+        let (routes, caller) = (router.clone(), Caller::new(reply, pass));
+        handle.post(move |swarm| hand_over(swarm, &routes, to, ask, caller)).await?;
+        let mut given_up = GivenUp { handle, router, armed: true };
+        let answer = answer.await;
+        given_up.armed = false;
+        match answer {
+            Ok(answer) => answer,
+            Err(oneshot::Canceled) => Err(handle.ended().await.into()),
         }
     }
 }
 
-fn hand_over(
-    swarm: &mut Swarm<Lan>,
-    router: &Router,
-    to: PeerId,
-    ask: Ask<Bytes>,
-    reply: oneshot::Sender<Answer>,
-) {
-    if reply.is_canceled() {
+fn hand_over(swarm: &mut Swarm<Lan>, router: &Router, to: PeerId, ask: Ask<Bytes>, caller: Caller) {
+    if caller.gave_up() {
         return;
     }
-    let lan = swarm.behaviour_mut();
-    // Kept only if it has to wait: it would cost every request an allocation.
-    let kept = (!lan.has_room(ask.request.len())).then(|| ask.request.clone());
-    match (lan.ask(to, ask), kept) {
-        (Ok(id), _) => router.lock().asked(id, reply),
-        (Err(NotAsked::QueueFull { .. }), Some(body)) => router.lock().wait_for_room(body, reply),
-        (Err(error), _) => {
-            let _ = reply.send(Answer::Failed(error.into())); // Whoever gave up does not wait.
-        }
+    match swarm.behaviour_mut().ask(to, ask) {
+        Ok(id) => router.lock().asked(id, caller),
+        Err(error) => caller.answer(Err(error.into())),
     }
 }
 

@@ -1,7 +1,8 @@
 use super::{
-    Peer,
+    Peer, Shared,
     error::StartError,
     event::PeerEvent,
+    gate::Gate,
     lan::{Lan, Protocols},
     report::Identity,
     router::Router,
@@ -157,7 +158,9 @@ impl PeerBuilder {
                 swarm.behaviour_mut().answer(id, Err(Code::RESOURCE_LIMIT));
             }
         });
-        let peer = Peer { handle, router, streams: control, files, name: self.name.into(), identity };
+        let (gate, name) = (Gate::default(), self.name.into());
+        let shared = Shared { handle, gate, router, streams: control, files, name, identity };
+        let peer = Peer { shared: Arc::new(shared) };
         peer.listen(self.listen).await?;
         Ok(peer)
     }
@@ -202,7 +205,7 @@ impl Peer {
         let (mut works, mut failed) = (wanted.is_empty(), None);
         for text in wanted {
             let address: Multiaddr = text.parse().map_err(|error| StartError::Address { text, error })?;
-            match self.handle.listen_on(address.clone()).await {
+            match self.shared.handle.listen_on(address.clone()).await {
                 Ok(_) => works = true,
                 Err(error) => failed = Some(StartError::Listen { address, error }),
             }
@@ -212,12 +215,12 @@ impl Peer {
             return Err(error);
         }
         let settled = async {
-            while let Ok(true) = self.handle.with(|lan| lan.is_settling()).await
+            while let Ok(true) = self.shared.handle.with(|lan| lan.is_settling()).await
                 && events.next().await.is_some_and(|event| !matches!(event, PeerEvent::Trouble { .. }))
             {
             }
         };
-        within(&**self.handle.runtime(), SETTLING, settled).await;
+        within(&**self.shared.handle.runtime(), SETTLING, settled).await;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use bytes::Bytes;
 use peerage_core::{Code, ConnectionId, Instant, ListenerId, Multiaddr, PeerId, StreamProtocol};
 use peerage_files as files;
-use peerage_floodsub::{Flood, SubscribeError, Topic};
+use peerage_floodsub::{Flood, FloodEvent, SubscribeError, Topic};
 use peerage_identify as identify;
 use peerage_mdns::{self as mdns, LanEvent};
 use peerage_ping as ping;
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The protocols.
 #[derive(NetworkBehaviour)]
-#[behaviour(crate = "peerage_swarm")]
+#[behaviour(crate = "peerage_swarm", to_swarm = "Said")]
 pub(super) struct Protocols {
     pub(super) flood: Flood,
     pub(super) identify: identify::Behaviour,
@@ -34,6 +34,27 @@ pub(super) struct Protocols {
     pub(super) streams: stream::Behaviour,
     /// `None` where there are no disks.
     pub(super) files: Option<files::Behaviour>,
+}
+
+/// What the protocols say.
+#[derive(Debug)]
+pub(super) enum Said {
+    Flood(FloodEvent),
+    /// Seldom, and large: every command would be as large as this one.
+    Identify(Box<identify::Event>),
+    Ping(ping::Event),
+    Mdns(LanEvent),
+    Requests(Asked<Bytes, Bytes>),
+    Nothing,
+}
+macro_rules! said { ($($event:ty: $said:expr;)*) => { $( impl From<$event> for Said { fn from(event: $event) -> Self { $said(event) } } )* } }
+said! {
+    FloodEvent: Self::Flood;
+    identify::Event: |event| Self::Identify(Box::new(event));
+    ping::Event: Self::Ping;
+    LanEvent: Self::Mdns;
+    Asked<Bytes, Bytes>: Self::Requests;
+    (): |()| Self::Nothing;
 }
 
 /// What the handles of a peer are told.
@@ -89,9 +110,6 @@ impl Lan {
     pub(super) fn ask(&mut self, peer: PeerId, ask: Ask<Bytes>) -> Result<OutboundRequestId, NotAsked> {
         self.protocols.requests.ask_with(peer, ask)
     }
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.protocols.requests.has_room(bytes)
-    }
     pub(super) fn give_up(&mut self, id: OutboundRequestId) {
         self.protocols.requests.cancel(id);
     }
@@ -125,27 +143,27 @@ impl Lan {
 
     // --- what the protocols say ---
 
-    fn on_event(&mut self, event: ProtocolsEvent) {
+    fn on_event(&mut self, event: Said) {
         match event {
-            ProtocolsEvent::Flood(event) => {
+            Said::Flood(event) => {
                 let (rooms, mut cx) = self.rooms();
                 rooms.on_flood(event, &mut cx);
             }
-            ProtocolsEvent::Identify(identify::Event::Received { peer_id: peer, info, .. }) => {
-                if self.book.on_identified(peer, &info.agent_version) {
+            Said::Identify(event) => {
+                if let identify::Event::Received { peer_id: peer, info, .. } = *event
+                    && self.book.on_identified(peer, &info.agent_version)
+                {
                     self.tell(PeerEvent::Identified { peer, agent: info.agent_version });
                 }
             }
-            ProtocolsEvent::Identify(_) => {}
-            ProtocolsEvent::Ping(ping::Event { peer, result, .. }) => {
+            Said::Ping(ping::Event { peer, result, .. }) => {
                 if let Ok(rtt) = result {
                     self.book.on_rtt(peer, rtt);
                 }
             }
-            ProtocolsEvent::Mdns(event) => self.on_mdns(event),
-            ProtocolsEvent::Requests(Asked::Answered { .. }) => {}
-            ProtocolsEvent::Requests(event) => self.told.push_back(Told::Request(event)),
-            ProtocolsEvent::Streams(()) | ProtocolsEvent::Files(()) => {}
+            Said::Mdns(event) => self.on_mdns(event),
+            Said::Requests(Asked::Answered { .. }) | Said::Nothing => {}
+            Said::Requests(event) => self.told.push_back(Told::Request(event)),
         }
     }
     fn on_mdns(&mut self, event: LanEvent) {

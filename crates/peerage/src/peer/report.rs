@@ -43,6 +43,8 @@ pub struct PeerReport {
     pub events_dropped: u64,
     /// Requests, counted.
     pub requests: request_response::Stats,
+    /// Requests of ours that waited for room before they were written.
+    pub requests_waited: u64,
     /// Requests that were refused because too many waited for a handler.
     pub desks_full: u64,
     /// Floodsub, counted.
@@ -65,6 +67,7 @@ impl PeerReport {
             queued: lan.in_rooms().queued(),
             events_dropped: 0,
             requests: protocols.requests.stats(),
+            requests_waited: 0,
             desks_full: 0,
             floodsub: protocols.flood.stats(),
             mdns: protocols.mdns.as_ref().map(mdns::Behaviour::health),
@@ -93,7 +96,7 @@ impl PeerReport {
             ("messages or subscriptions beyond the bounds of floodsub", flood.excess),
             ("messages not taken because too many waited for somebody to listen", self.room_stats.refused),
             ("messages that nobody came for", self.room_stats.expired),
-            ("requests that waited for room before they were taken", self.requests.not_asked),
+            ("requests that waited for room before they were written", self.requests_waited),
             ("requests refused because too many waited for a handler", self.desks_full),
             ("times a body waited because those being read took too much memory", self.requests.paused),
             ("events lost by slow readers", self.events_dropped),

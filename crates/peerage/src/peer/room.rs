@@ -36,7 +36,7 @@ struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let topic = self.topic.clone();
-        self.peer.handle.tell(move |lan| lan.leave(&topic));
+        self.peer.shared.handle.tell(move |lan| lan.leave(&topic));
     }
 }
 
@@ -72,15 +72,15 @@ impl RoomSender {
     pub async fn send(&self, data: impl Into<Bytes>) -> Result<Delivery, SendError> {
         let Membership { peer, topic } = &*self.membership;
         let (reply, answer) = oneshot::channel();
-        let (router, topic, data) = (peer.router.clone(), topic.clone(), data.into());
-        let send = peer.handle.with(move |lan| {
+        let (router, topic, data) = (peer.shared.router.clone(), topic.clone(), data.into());
+        let send = peer.shared.handle.with(move |lan| {
             let id = lan.send(&topic, data);
             router.lock().sent(id, reply);
         });
         send.await?;
         match answer.await {
             Ok(result) => result,
-            Err(oneshot::Canceled) => Err(peer.handle.ended().await.into()),
+            Err(oneshot::Canceled) => Err(peer.shared.handle.ended().await.into()),
         }
     }
     /// The topic.

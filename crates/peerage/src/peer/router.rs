@@ -1,6 +1,6 @@
 //! What a peer's protocols say, on its way to whoever holds a handle.
 use super::{
-    asking::Answer,
+    asking::{Answer, Caller},
     error::SendError,
     event::{Delivery, PeerEvent, RoomEvent},
     lan::Told,
@@ -27,10 +27,8 @@ pub(super) struct Routes {
     peer: Vec<EventFeed<PeerEvent>>,
     rooms: BTreeMap<Topic, Vec<EventFeed<RoomEvent>>>,
     sends: BTreeMap<SendId, oneshot::Sender<Result<Delivery, SendError>>>,
-    /// Who waits for which answer: as many as `request.waiting` and `request.streams` let be.
-    asked: Table<OutboundRequestId, oneshot::Sender<Answer>>,
-    /// Who waits for room.
-    no_room: Vec<(Bytes, oneshot::Sender<Answer>)>,
+    /// Who waits for which answer: as many as `peer.requests` let be.
+    asked: Table<OutboundRequestId, Caller>,
     /// What is served, and where requests wait for their handlers.
     desks: BTreeMap<StreamProtocol, Arc<Desk>>,
     /// Requests that found their desk full, to be refused.
@@ -79,18 +77,14 @@ impl Routes {
     pub(super) fn sent(&mut self, id: SendId, reply: oneshot::Sender<Result<Delivery, SendError>>) {
         self.sends.insert(id, reply);
     }
-    pub(super) fn asked(&mut self, id: OutboundRequestId, reply: oneshot::Sender<Answer>) {
-        self.asked.insert(id, reply);
-    }
-    pub(super) fn wait_for_room(&mut self, body: Bytes, reply: oneshot::Sender<Answer>) {
-        self.no_room.push((body, reply));
+    pub(super) fn asked(&mut self, id: OutboundRequestId, caller: Caller) {
+        self.asked.insert(id, caller);
     }
     /// Requests nobody waits for any more.
     pub(super) fn given_up(&mut self) -> Vec<OutboundRequestId> {
-        let given_up = self.asked.in_any_order().filter(|(_, reply)| reply.is_canceled());
+        let given_up = self.asked.in_any_order().filter(|(_, caller)| caller.gave_up());
         let given_up: Vec<_> = given_up.map(|(id, _)| *id).collect();
         given_up.iter().for_each(|id| drop(self.asked.remove(id)));
-        self.no_room.retain(|(_, reply)| !reply.is_canceled());
         given_up
     }
     /// `false`: it is served already.
@@ -141,8 +135,8 @@ impl Routes {
     }
     fn on_request(&mut self, event: Asked<Bytes, Bytes>) {
         match event {
-            Asked::Response { id, response, .. } => self.reply(id, Answer::Response(response)),
-            Asked::Failed { id, error, .. } => self.reply(id, Answer::Failed(error.into())),
+            Asked::Response { id, response, .. } => self.reply(id, Ok(response)),
+            Asked::Failed { id, error, .. } => self.reply(id, Err(error.into())),
             Asked::Request { peer, id, protocol, request, .. } => {
                 let desk = self.desks.get(&protocol);
                 if !desk.is_some_and(|desk| desk.put(peer, id, request)) {
@@ -151,17 +145,12 @@ impl Routes {
                 }
             }
             Asked::NotAnswered { peer, id, error, .. } => self.not_answered(peer, id, &error),
-            Asked::Room => {
-                for (body, reply) in self.no_room.drain(..) {
-                    let _ = reply.send(Answer::Again(body)); // Whoever gave up does not wait.
-                }
-            }
             _ => {}
         }
     }
     fn reply(&mut self, id: OutboundRequestId, answer: Answer) {
-        if let Some(reply) = self.asked.remove(&id) {
-            let _ = reply.send(answer); // Whoever gave up does not wait.
+        if let Some(caller) = self.asked.remove(&id) {
+            caller.answer(answer);
         }
     }
     fn not_answered(&mut self, peer: PeerId, id: InboundRequestId, error: &AnswerError) {
@@ -176,9 +165,9 @@ impl Routes {
 
 #[cfg(test)]
 impl Routes {
-    /// Nobody waits for an answer, or for room.
+    /// Nobody waits for an answer.
     pub(super) fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.no_room.is_empty()
+        self.asked.is_empty()
     }
 }
 

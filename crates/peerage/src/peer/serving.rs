@@ -15,7 +15,7 @@ use super::{
 use bytes::Bytes;
 use futures::{
     FutureExt,
-    future::{AbortHandle, Abortable, BoxFuture, CatchUnwind},
+    future::{AbortHandle, Abortable, CatchUnwind},
 };
 use peerage_core::{Bound, Code, PeerId, Runtime, StreamProtocol, Table};
 use peerage_request_response::{InboundRequestId, Service, cbor};
@@ -26,8 +26,9 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 /// Handlers that run at once.
@@ -84,17 +85,13 @@ impl Peer {
     {
         let service = protocol.to_service()?;
         let protocol = service.name.clone();
-        let handle = move |from: PeerId, body: Bytes| -> BoxFuture<'static, Outcome> {
-            let request = match cbor::decode::<Q>(&body) {
-                Ok(request) => request,
-                Err(error) => return std::future::ready(Err(Refusal::invalid(error))).boxed(),
-            };
-            let answer = handler(from, request);
-            async move { cbor::encode(&answer.await?).map_err(Refusal::new) }.boxed()
+        let handle = move |from: PeerId, body: Bytes| {
+            let answer = cbor::decode(&body).map(|request: Q| handler(from, request));
+            async move { cbor::encode(&answer.map_err(Refusal::invalid)?.await?).map_err(Refusal::new) }
         };
-        let (router, desk) = (self.router.clone(), Arc::<Desk>::default());
+        let (router, desk) = (self.shared.router.clone(), Arc::<Desk>::default());
         let (ours, name) = (desk.clone(), protocol.clone());
-        let served = self.handle.with(move |lan| {
+        let served = self.shared.handle.with(move |lan| {
             if !router.lock().serve(name, ours) {
                 return Err(ServeError::Served);
             }
@@ -105,9 +102,9 @@ impl Peer {
         let clerk = Clerk {
             desk,
             protocol,
-            swarm: self.handle.downgrade(),
-            router: self.router.clone(),
-            runtime: self.handle.runtime().clone(),
+            swarm: self.shared.handle.downgrade(),
+            router: self.shared.router.clone(),
+            runtime: self.shared.handle.runtime().clone(),
         };
         let runtime = clerk.runtime.clone();
         runtime.spawn(clerk.work(handle).boxed());
@@ -118,8 +115,8 @@ impl Peer {
     /// # Errors
     /// If the name does not start with `/`; if the peer has ended.
     pub async fn unserve(&self, protocol: impl ToProtocol) -> Result<bool, ServeError> {
-        let (protocol, router) = (protocol.to_protocol()?, self.router.clone());
-        let unserved = self.handle.with(move |lan| {
+        let (protocol, router) = (protocol.to_protocol()?, self.shared.router.clone());
+        let unserved = self.shared.handle.with(move |lan| {
             let Some(desk) = router.lock().unserve(&protocol) else { return false };
             lan.unserve(&protocol);
             for left in desk.close() {
@@ -286,32 +283,50 @@ struct Clerk {
     runtime: Arc<dyn Runtime>,
 }
 
-type Handling = CatchUnwind<AssertUnwindSafe<BoxFuture<'static, Outcome>>>;
+/// Where a handler runs; the place is used for the next one, unless this one waits for something.
+type Place<F> = Pin<Box<Option<CatchUnwind<AssertUnwindSafe<F>>>>>;
 type Panicked = Box<dyn Any + Send>;
 
+fn poll<F: Future>(handling: &mut Place<F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Panicked>> {
+    match handling.as_mut().as_pin_mut() {
+        Some(handler) => handler.poll(cx),
+        None => Poll::Pending,
+    }
+}
+
 impl Clerk {
-    async fn work(self, handle: impl Fn(PeerId, Bytes) -> BoxFuture<'static, Outcome> + Send + Sync) {
+    async fn work<F>(self, handle: impl Fn(PeerId, Bytes) -> F + Send + Sync)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let mut place: Place<F> = Box::pin(None);
         while let Some(requests) = self.desk.next().await {
             let mut answers = Vec::with_capacity(requests.len());
             for (from, id, body) in requests {
-                let mut handling = match catch_unwind(AssertUnwindSafe(|| handle(from, body))) {
-                    Ok(future) => AssertUnwindSafe(future).catch_unwind(),
+                match catch_unwind(AssertUnwindSafe(|| handle(from, body))) {
+                    Ok(future) => place.set(Some(AssertUnwindSafe(future).catch_unwind())),
                     Err(panicked) => {
                         answers.push((id, self.judge(from, Err(panicked))));
                         continue;
                     }
-                };
+                }
                 // Most handlers answer at once, and need no task.
-                match poll_fn(|cx| Poll::Ready(handling.poll_unpin(cx))).await {
-                    Poll::Ready(outcome) => answers.push((id, self.judge(from, outcome))),
-                    Poll::Pending => self.spawn(from, id, handling),
+                match poll_fn(|cx| Poll::Ready(poll(&mut place, cx))).await {
+                    Poll::Ready(outcome) => {
+                        place.set(None);
+                        answers.push((id, self.judge(from, outcome)));
+                    }
+                    Poll::Pending => self.spawn(from, id, std::mem::replace(&mut place, Box::pin(None))),
                 }
             }
             self.answer(answers);
         }
     }
     /// It waits for something: others are answered in the meantime.
-    fn spawn(&self, from: PeerId, id: InboundRequestId, handling: Handling) {
+    fn spawn<F>(&self, from: PeerId, id: InboundRequestId, mut handling: Place<F>)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let (abort, registration) = AbortHandle::new_pair();
         if !self.desk.runs(id, abort) {
             return; // It has ended already.
@@ -319,6 +334,7 @@ impl Clerk {
         let clerk = self.clone();
         let task = async move {
             // If it is aborted, the request has ended.
+            let handling = poll_fn(move |cx| poll(&mut handling, cx));
             if let Ok(outcome) = Abortable::new(handling, registration).await {
                 let answer = clerk.judge(from, outcome);
                 clerk.answer(vec![(id, answer)]);

@@ -18,7 +18,7 @@ impl Peer {
     /// # Ok(()) }
     /// ```
     pub fn offer(&self, contents: impl Into<Contents>) -> Offering {
-        self.files.offer(contents).holding(self.clone())
+        self.shared.files.offer(contents).holding(self.clone())
     }
     /// Fetches what a ticket stands for into a folder. The sender is looked for at the ticket's addresses and among those whom mDNS finds, and
     /// tried again when it is lost; what has arrived is kept, and not sent again, also after this program was killed.
@@ -35,6 +35,6 @@ impl Peer {
     /// # Ok(()) }
     /// ```
     pub fn fetch(&self, ticket: Ticket, into: impl Into<PathBuf>) -> Fetch {
-        self.files.fetch(ticket, into).holding(self.clone())
+        self.shared.files.fetch(ticket, into).holding(self.clone())
     }
 }

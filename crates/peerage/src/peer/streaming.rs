@@ -28,7 +28,7 @@ impl Peer {
     ) -> Result<Stream, OpenStreamError> {
         let name = protocol.to_protocol();
         let name = name.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        self.streams.clone().open_stream(to, name).await
+        self.shared.streams.clone().open_stream(to, name).await
     }
     /// Accepts streams of a protocol from now on, until what it returns, a `Stream` of `(PeerId, Stream)`, is dropped. Those that come
     /// faster than they are taken wait, 2,048 of them.
@@ -36,6 +36,6 @@ impl Peer {
     /// # Errors
     /// If they are accepted already, or the name does not start with `/`.
     pub fn accept(&self, protocol: impl ToProtocol) -> Result<IncomingStreams, AcceptError> {
-        Ok(self.streams.clone().accept(protocol.to_protocol()?)?)
+        Ok(self.shared.streams.clone().accept(protocol.to_protocol()?)?)
     }
 }

@@ -137,7 +137,8 @@ impl Connection {
         let Some(closing) = &mut self.closing else { return };
         let until = *closing.until.get_or_insert(now.after(Duration::from_millis(CLOSING.default)));
         let code = closing.code;
-        if (self.proof.is_clean() && self.ended.is_empty()) || now >= until {
+        let is_said = self.proof.is_clean() && self.ended.is_empty() && self.is_last_reset_sent();
+        if is_said || now >= until {
             self.quinn.close(varint(code), b"");
             self.end(Ok(code));
         }

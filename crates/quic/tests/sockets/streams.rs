@@ -35,6 +35,30 @@ async fn a_reset_carries_its_code_and_gives_up_both_directions() {
 }
 
 #[tokio::test]
+async fn a_reset_right_before_the_connection_is_closed_is_heard() {
+    let (mut a, mut b) = pair().await;
+    let on = a.open();
+    a.write(on, "hello");
+    run(&mut [&mut a, &mut b], |halves| !halves[1].inbound.is_empty()).await;
+    let at = b.inbound[0];
+    a.native.reset(on, Code::RATE_LIMITED);
+    a.native.close(Code::SHUTDOWN);
+    run(&mut [&mut a, &mut b], |halves| halves.iter().all(|half| half.closed.is_some())).await;
+    assert_eq!(b.story(at).reset, Some(Code::RATE_LIMITED));
+    // Where nothing of a stream is left to be reset, nothing is waited for.
+    let (mut a, mut b) = pair().await;
+    let on = a.open();
+    a.native.finish(on);
+    run(&mut [&mut a, &mut b], |halves| !halves[1].inbound.is_empty()).await;
+    run_for(&mut [&mut a, &mut b], Duration::from_millis(50)).await;
+    a.native.reset(on, Code::NONE);
+    a.native.close(Code::SHUTDOWN);
+    let began = now();
+    run(&mut [&mut a, &mut b], |halves| halves[0].closed.is_some()).await;
+    assert!(now().since(began) < Duration::from_millis(1_000));
+}
+
+#[tokio::test]
 async fn who_stops_a_stream_is_not_sent_to_any_more() {
     let (mut a, mut b) = pair().await;
     let on = a.open();

@@ -56,10 +56,17 @@ impl<Q: Send + 'static, R: Send + 'static> Requests<Q, R> {
         let name = offer.names().first().cloned().ok_or(NotAsked::NoProtocol)?;
         self.know(&offer)?;
         let limits = limits.unwrap_or_else(|| self.limits_of(&name));
-        let body = match &self.how {
-            How::Tasks { .. } => None,
+        // Kept only if it may have to be written again, in another protocol's way.
+        let (request, body) = match &self.how {
+            How::Tasks { .. } => (Some(request), None),
             How::Whole(format) => {
-                let written = format.write_request(&name, &request);
+                let (request, written) = match offer.names() {
+                    [_] => (None, format.take_request(&name, request)),
+                    _ => {
+                        let written = format.write_request(&name, &request);
+                        (Some(request), written)
+                    }
+                };
                 let body = written.map_err(|why| NotAsked::Invalid { protocol: name.clone(), why })?;
                 if body.len() > limits.request && !self.unlimited {
                     return Err(NotAsked::TooLong(TooLong {
@@ -70,7 +77,7 @@ impl<Q: Send + 'static, R: Send + 'static> Requests<Q, R> {
                         limit: limits.request,
                     }));
                 }
-                Some(body)
+                (request, Some(body))
             }
         };
         let counted = body.as_ref().map_or(0, Bytes::len);
@@ -81,7 +88,6 @@ impl<Q: Send + 'static, R: Send + 'static> Requests<Q, R> {
         }
         self.stats.asked += 1;
         let id = self.unused_id();
-        let request = (body.is_none() || offer.names().len() > 1).then_some(request);
         self.ours.insert(id, None);
         self.waiting.count += 1;
         self.waiting.bytes += counted;

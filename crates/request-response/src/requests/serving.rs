@@ -198,7 +198,7 @@ impl<Q: Send + 'static, R: Send + 'static> Requests<Q, R> {
                 return;
             }
         };
-        let body = match format.write_response(&served.protocol, &response) {
+        let body = match format.take_response(&served.protocol, response) {
             Ok(body) => body,
             Err(why) => {
                 let error = served.invalid(why);

@@ -406,6 +406,37 @@ fn a_codec_that_waits_for_ever_is_given_up_at_the_deadline() {
 }
 
 #[test]
+fn what_drips_or_never_ends_is_given_up_at_the_deadline_by_a_codec_that_reads_by_itself() {
+    let mut solo = lines(None);
+    let connection = solo.connect(peer(1), dialed());
+    solo.app(|behaviour| behaviour.send_request(&peer(1), "hello".into()));
+    let ours = solo.outbound(peer(1))[0];
+    solo.peer_accepts(ours);
+    let [drips, floods] = [(); 2].map(|()| solo.peer_opens(connection, &NAME).unwrap());
+    // Every second a byte, or 64 KiB, of a message whose end never comes; and so it answers.
+    for _ in 0..9 {
+        solo.peer_sends_bytes(drips, "x");
+        solo.peer_sends_bytes(ours, "x");
+        solo.peer_sends_bytes(floods, vec![b'x'; 64 << 10]);
+        solo.advance(SECOND);
+        assert!(solo.events().is_empty());
+    }
+    solo.advance(SECOND);
+    assert!(solo.is_over(ours) && solo.is_over(drips) && solo.is_over(floods));
+    assert_eq!(
+        said(solo.events()),
+        ["outbound Timeout"],
+        "of requests that never were nothing is told, as there"
+    );
+    solo.app(|behaviour| behaviour.send_request(&peer(1), "and now?".into()));
+    let again = solo.outbound(peer(1)).pop().unwrap();
+    solo.peer_accepts(again);
+    solo.peer_sends_bytes(again, "yes\n");
+    solo.poll();
+    assert!(said(solo.events())[0].contains("yes"), "the connection lives on");
+}
+
+#[test]
 fn whether_the_protocol_is_spoken_is_told_and_not_what_the_codec_made_of_it() {
     let mut solo = lines(None);
     let connection = solo.connect(peer(1), dialed());

@@ -88,6 +88,9 @@ pub enum SimError {
     /// What was asked of it needs it not to run.
     #[error("{0} runs already")]
     Up(Node),
+    /// Its swarm is not the simulation's any more.
+    #[error("{0} runs its swarm in a task of its own: ask the handle that `Sim::spawn` gave")]
+    Spawned(Node),
     /// The swarm refused a dial at once.
     #[error("{from} cannot dial {to}: {why}")]
     Dial {

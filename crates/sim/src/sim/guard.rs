@@ -10,6 +10,7 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::{Deref, DerefMut},
 };
 
 /// Commands at one instant.
@@ -55,8 +56,8 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A behaviour that is watched.
-pub(super) struct Guarded<B> {
+/// A behaviour that is held to its contract while it runs; otherwise it is the behaviour itself.
+pub struct Guarded<B> {
     pub(super) inner: B,
     now: Instant,
     cause: Cause,
@@ -83,6 +84,19 @@ struct Watched {
     receipts: BTreeSet<Receipt>,
 }
 
+impl<B> Deref for Guarded<B> {
+    type Target = B;
+    fn deref(&self) -> &B {
+        &self.inner
+    }
+}
+impl<B> DerefMut for Guarded<B> {
+    fn deref_mut(&mut self) -> &mut B {
+        self.cause = Cause::Application;
+        &mut self.inner
+    }
+}
+
 impl<B: NetworkBehaviour> Guarded<B> {
     pub(super) fn new(inner: B) -> Self {
         Self {
@@ -107,11 +121,6 @@ impl<B: NetworkBehaviour> Guarded<B> {
     }
     pub(super) fn cause(&self) -> Cause {
         self.cause
-    }
-    /// The application is about to use it.
-    pub(super) fn lend(&mut self) -> &mut B {
-        self.cause = Cause::Application;
-        &mut self.inner
     }
     /// What it holds that nobody ended yet: streams, dials, jobs.
     pub(super) fn open(&self) -> (usize, usize, usize) {

@@ -157,12 +157,16 @@ impl Host {
     /// The process is gone: what it had open is forgotten. Returns connections nobody had accepted.
     pub(super) fn end(&mut self, state: Running) -> VecDeque<EndOf> {
         self.state = state;
-        self.listeners.clear();
-        self.said.clear();
-        self.transport = None;
         self.interfaces_waker = None;
         self.interfaces_told = false;
         self.sockets.clear();
+        self.close_listeners()
+    }
+    /// Nobody listens any more. Returns connections nobody had accepted.
+    pub(super) fn close_listeners(&mut self) -> VecDeque<EndOf> {
+        self.listeners.clear();
+        self.said.clear();
+        self.transport = None;
         std::mem::take(&mut self.incoming)
     }
     pub(super) fn unix(&self, now: u64) -> u64 {

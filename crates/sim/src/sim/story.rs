@@ -27,7 +27,7 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         let answer = self.caught(node, "a behaviour", |sim| {
             let peer = sim.nodes.get_mut(node.index())?;
             peer.bell.ring();
-            Some(with(peer.swarm.as_mut()?.behaviour_mut().lend()))
+            Some(with(peer.swarm.as_mut()?.behaviour_mut()))
         })?;
         answer.ok_or(SimError::Down(node))
     }
@@ -170,6 +170,11 @@ impl<B: NetworkBehaviour<ToSwarm: Debug>> Sim<B> {
         self.nodes.get(node.index()).ok_or(SimError::Unknown(node))
     }
     pub(super) fn running(&self, node: Node) -> Result<&Peer<B>, SimError> {
+        let peer = self.process(node)?;
+        if peer.swarm.is_some() { Ok(peer) } else { Err(SimError::Spawned(node)) }
+    }
+    /// The same of a node whose swarm may run in a task of its own.
+    pub(super) fn process(&self, node: Node) -> Result<&Peer<B>, SimError> {
         let peer = self.peer(node)?;
         if peer.state == State::Runs { Ok(peer) } else { Err(SimError::Down(node)) }
     }

@@ -6,5 +6,6 @@ mod clocks;
 mod determinism;
 mod faults;
 mod gossip;
+mod handles;
 mod network;
 mod refused;

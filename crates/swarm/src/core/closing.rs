@@ -44,14 +44,14 @@ impl<B: NetworkBehaviour> Core<B> {
             Some(Closing::Idle) => StreamError::Cancelled(Code::GARBAGE_COLLECTED),
             None => StreamError::ConnectionLost,
         };
-        for stream in &connection.streams {
+        for stream in connection.streams() {
             self.fail_stream(*stream, error);
         }
         for job in &connection.jobs {
             self.deliveries.push_back(Delivery::Job(*job, None));
         }
         let left = self.connections.count(&connection.peer);
-        self.deliveries.push_back(Delivery::Closed { id, connection: Box::new(connection), cause, left });
+        self.deliveries.push_back(Delivery::Closed { id, connection, cause, left });
     }
 
     /// Says goodbye: behaviours first, then no more accepts, then every connection.

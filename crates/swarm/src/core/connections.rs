@@ -2,7 +2,10 @@
 use super::limits::Share;
 use crate::{JobId, StreamId, outbox::Route};
 use peerage_core::{Code, ConnectedPoint, ConnectionId, PeerId, StreamProtocol};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// An established connection.
 pub(crate) struct Connection {
@@ -11,14 +14,65 @@ pub(crate) struct Connection {
     pub(crate) limited: bool,
     /// Why we are closing it.
     pub(crate) closing: Option<Closing>,
-    pub(crate) streams: BTreeSet<StreamId>,
+    /// In order.
+    streams: Vec<StreamId>,
     pub(crate) jobs: VecDeque<JobId>,
     /// Streams that keep it alive, and behaviours that do.
     pub(crate) keepers: usize,
-    pub(crate) votes: BTreeSet<Route>,
-    /// What identify says the peer speaks.
-    pub(crate) speaks: Option<BTreeSet<StreamProtocol>>,
+    votes: Vec<Route>,
+    /// What identify says the peer speaks, in order.
+    pub(crate) speaks: Option<Arc<[StreamProtocol]>>,
     pub(crate) share: Share,
+}
+
+impl Connection {
+    pub(crate) fn new(peer: PeerId, endpoint: ConnectedPoint, share: Share) -> Self {
+        Self {
+            peer,
+            limited: endpoint.is_relayed(),
+            endpoint,
+            closing: None,
+            streams: Vec::new(),
+            jobs: VecDeque::new(),
+            keepers: 0,
+            votes: Vec::new(),
+            speaks: None,
+            share,
+        }
+    }
+    pub(crate) fn streams(&self) -> &[StreamId] {
+        &self.streams
+    }
+    pub(crate) fn add_stream(&mut self, id: StreamId) {
+        if let Err(at) = self.streams.binary_search(&id) {
+            self.streams.insert(at, id);
+        }
+    }
+    pub(crate) fn remove_stream(&mut self, id: &StreamId) {
+        if let Ok(at) = self.streams.binary_search(id) {
+            self.streams.remove(at);
+        }
+    }
+    /// A behaviour wants to keep it, or no longer.
+    pub(crate) fn vote(&mut self, by: Route, yes: bool) {
+        match self.votes.iter().position(|known| *known == by) {
+            None if yes => {
+                self.votes.reserve_exact(1);
+                self.votes.push(by);
+            }
+            Some(at) if !yes => {
+                self.votes.swap_remove(at);
+            }
+            _ => {}
+        }
+    }
+    /// Somebody needs it: a stream, or a behaviour.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.keepers > 0 || !self.votes.is_empty()
+    }
+    pub(crate) fn speaks(&self, name: &StreamProtocol) -> bool {
+        self.speaks.as_ref().is_some_and(|all| all.binary_search(name).is_ok())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +83,8 @@ pub(crate) enum Closing {
 
 #[derive(Default)]
 pub(crate) struct Connections {
-    all: BTreeMap<ConnectionId, Connection>,
+    /// Boxed, because half of a tree's places are empty.
+    all: BTreeMap<ConnectionId, Box<Connection>>,
     by_peer: BTreeMap<PeerId, Vec<ConnectionId>>,
     /// Of `all`, incoming ones.
     pub(crate) incoming: usize,
@@ -37,11 +92,12 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn insert(&mut self, id: ConnectionId, connection: Connection) {
-        self.by_peer.entry(connection.peer).or_default().push(id);
+        // Mostly it is the only one.
+        self.by_peer.entry(connection.peer).or_insert_with(|| Vec::with_capacity(1)).push(id);
         self.incoming += usize::from(connection.endpoint.is_listener());
-        self.all.insert(id, connection);
+        self.all.insert(id, Box::new(connection));
     }
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
         let connection = self.all.remove(&id)?;
         self.incoming -= usize::from(connection.endpoint.is_listener());
         if let Some(ids) = self.by_peer.get_mut(&connection.peer) {
@@ -53,10 +109,10 @@ impl Connections {
         Some(connection)
     }
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.all.get(&id)
+        self.all.get(&id).map(|connection| &**connection)
     }
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&id).map(|connection| &mut **connection)
     }
     pub(crate) fn len(&self) -> usize {
         self.all.len()

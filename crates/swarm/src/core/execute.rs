@@ -4,7 +4,7 @@ use crate::{
     Command, FromSwarm, NetworkBehaviour, Protocol, Reachability, SwarmEvent, link::LinkCommand, shim::ToLink,
 };
 use peerage_core::{Multiaddr, PeerId};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 impl<B: NetworkBehaviour> Core<B> {
     pub(super) fn execute(&mut self, command: Command<B::Message, B::ToSwarm>) {
@@ -79,11 +79,7 @@ impl<B: NetworkBehaviour> Core<B> {
             },
             Command::KeepAlive { connection, by, yes } => {
                 if let Some(at) = self.connections.get_mut(connection) {
-                    if yes {
-                        at.votes.insert(by)
-                    } else {
-                        at.votes.remove(&by)
-                    };
+                    at.vote(by, yes);
                     self.check_idle(connection);
                 }
             }
@@ -100,9 +96,10 @@ impl<B: NetworkBehaviour> Core<B> {
             Command::PeerAddr(peer, address) => self.peer_addr(peer, address),
             Command::PeerProtocols(connection, protocols) => {
                 if let Some(at) = self.connections.get_mut(connection) {
-                    let speaks = protocols.iter().cloned().collect();
+                    let in_order: BTreeSet<_> = protocols.iter().cloned().collect();
+                    let speaks: Arc<[_]> = in_order.into_iter().collect();
                     if at.speaks.as_ref() != Some(&speaks) {
-                        at.speaks = Some(speaks);
+                        at.speaks = Some(self.spoken.share(speaks));
                         self.deliveries.push_back(Delivery::PeerProtocols { connection, protocols });
                     }
                 }

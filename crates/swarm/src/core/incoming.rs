@@ -192,19 +192,7 @@ impl<B: NetworkBehaviour> Core<B> {
             remote: endpoint.get_remote_address().clone(),
             scope: share.scope.clone(),
         };
-        let connection = Connection {
-            peer,
-            limited: endpoint.is_relayed(),
-            endpoint,
-            closing: None,
-            streams: BTreeSet::new(),
-            jobs: VecDeque::new(),
-            keepers: 0,
-            votes: BTreeSet::new(),
-            speaks: None,
-            share,
-        };
-        self.connections.insert(id, connection);
+        self.connections.insert(id, Connection::new(peer, endpoint, share));
         self.outputs.push_back(Output::Establish { attempt, about, protocols: self.protocols.clone() });
         let established = NonZeroU32::MIN.saturating_add(u32::try_from(others.0).unwrap_or(u32::MAX));
         let told = Told { errors, took, established };

@@ -117,13 +117,12 @@ impl<B: NetworkBehaviour> Core<B> {
             return;
         };
         state.connection = Some(connection);
-        at.streams.insert(id);
+        at.add_stream(id);
         at.keepers += usize::from(state.keeps);
         for mut what in open.into_iter().chain(std::mem::take(&mut state.waiting)) {
             // What identify knows to be spoken is offered alone, and costs no round trip.
             if let ToLink::Command(LinkCommand::Open { offer: offer @ Offer::Many(_), .. }) = &mut what
-                && let Some(speaks) = &at.speaks
-                && let Some(known) = offer.names().iter().find(|name| speaks.contains(*name)).cloned()
+                && let Some(known) = offer.names().iter().find(|name| at.speaks(name)).cloned()
             {
                 state.slot = self.protocols.of(id.route(), &known);
                 *offer = Offer::One(known);
@@ -287,7 +286,7 @@ impl<B: NetworkBehaviour> Core<B> {
             backlogged: false,
             waiting: Vec::new(),
         };
-        at.streams.insert(id);
+        at.add_stream(id);
         at.keepers += usize::from(keeps);
         self.streams.insert(id, state);
         self.check_idle(connection);
@@ -310,7 +309,7 @@ impl<B: NetworkBehaviour> Core<B> {
             if let Some(connection) = state.connection
                 && let Some(at) = self.connections.get_mut(connection)
             {
-                at.streams.remove(&id);
+                at.remove_stream(&id);
                 at.keepers = at.keepers.saturating_sub(usize::from(state.keeps));
                 self.check_idle(connection);
             }

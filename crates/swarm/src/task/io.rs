@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// Read and written before others have their turn: about a tenth of a millisecond of work.
-pub(super) const BUDGET: usize = 128 << 10;
+/// Read and written before others have their turn: less than a tenth of a millisecond of work.
+pub(super) const BUDGET: usize = 80 << 10;
 /// There is room for so much before every read.
 const READ: usize = 64 << 10;
 /// A part of a record whose rest is under way keeps the buffer it was read into, which has room for one read: a record of
@@ -136,6 +136,7 @@ impl Io {
     pub(super) fn shrink(&mut self) {
         if let Self::Sealed(sealed) = self {
             sealed.session.shrink();
+            sealed.records.shrink();
         }
     }
     pub(super) fn next_timeout(&self) -> Option<Instant> {

@@ -160,6 +160,17 @@ fn who_only_asks_for_updates_is_answered_once() {
 }
 
 #[test]
+fn quiet_ends_go_on_where_they_were() {
+    let (mut here, mut there) = pair();
+    for n in 0..3 {
+        let record = seal(&mut here, &text(100, n));
+        assert_eq!(open(&mut there, &record, 7).0, Ok(text(100, n)));
+        here.shrink();
+        there.shrink();
+    }
+}
+
+#[test]
 fn tickets_are_ignored() {
     let config = config();
     let mut server = config.server(vec![b"libp2p".to_vec()]).unwrap();

@@ -600,6 +600,19 @@ fn a_silent_peer_is_pinged_after_thirty_seconds_and_given_up_ten_later() {
 }
 
 #[test]
+fn a_peer_that_is_heard_is_not_pinged() {
+    let mut solo = Solo::new(Role::Dialer);
+    for n in 1..100 {
+        solo.now = at(15_000 * n);
+        solo.session.on_timeout(solo.now);
+        assert!(solo.fill().is_empty());
+        solo.feed(&frame(PING, SYN, 0, n as u32, b"")).unwrap();
+        assert_eq!(solo.fill(), frame(PING, ACK, 0, n as u32, b""));
+        assert_eq!(solo.session.next_timeout(), Some(solo.now.after(Duration::from_secs(30))));
+    }
+}
+
+#[test]
 fn an_idle_connection_sends_nothing_but_a_ping_every_thirty_seconds() {
     let mut solo = Solo::new(Role::Dialer);
     for n in 1..100 {

@@ -1,9 +1,16 @@
 use super::*;
-use crate::peer::{Departure, asking::Answer, error::Nobody, router::Router, serving::Desk};
+use crate::peer::{
+    Departure,
+    asking::{Answer, Caller},
+    error::Nobody,
+    gate::Gate,
+    router::Router,
+    serving::Desk,
+};
 use futures::{FutureExt, channel::oneshot};
 use peerage_identity::Keypair;
 use peerage_sim::{Failure, Node, Sim, ms, secs, seed};
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 fn node(keys: &Keypair) -> Lan {
     Lan::new(Protocols {
@@ -143,6 +150,7 @@ const WORK: Duration = Duration::from_millis(30);
 struct Around {
     node: Node,
     router: Router,
+    gate: Gate,
     desk: Arc<Desk>,
     working: Vec<(Instant, InboundRequestId, Bytes)>,
     calls: Vec<oneshot::Receiver<Answer>>,
@@ -152,14 +160,16 @@ impl Around {
         let (router, desk) = (Router::default(), Arc::<Desk>::default());
         assert!(router.lock().serve(ASK, desk.clone()));
         sim.on(node, |lan| lan.serve(Service::new(ASK)));
-        Self { node, router, desk, working: Vec::new(), calls: Vec::new() }
+        Self { node, router, gate: Gate::default(), desk, working: Vec::new(), calls: Vec::new() }
     }
     fn ask(&mut self, sim: &mut Sim<Lan>, to: Node, bytes: usize) {
         let (reply, call) = oneshot::channel();
-        let ask = Ask::new(Bytes::from(vec![7; bytes])).with(ASK);
+        let write = || Ok::<_, Infallible>(Bytes::from(vec![7; bytes]));
         let to = sim.peer_id(to);
+        let (body, pass) = self.gate.enter(to, write).now_or_never().expect("there is room").unwrap();
+        let ask = Ask::new(body).with(ASK);
         let id = sim.on(self.node, |lan| lan.ask(to, ask)).unwrap();
-        self.router.lock().asked(id, reply);
+        self.router.lock().asked(id, Caller::new(reply, pass));
         self.calls.push(call);
     }
     /// What was told goes where it belongs, and whoever has worked long enough answers.
@@ -183,13 +193,13 @@ impl Around {
         let calls = std::mem::take(&mut self.calls);
         let all = calls.len();
         let answered = calls.into_iter().filter_map(|mut call| match call.try_recv() {
-            Ok(Some(Answer::Response(body))) => body.iter().all(|byte| *byte == 7).then_some(()),
-            Ok(Some(Answer::Failed(_))) => None,
-            Ok(Some(Answer::Again(_))) => panic!("{when}: there was room"),
+            Ok(Some(Ok(body))) => body.iter().all(|byte| *byte == 7).then_some(()),
+            Ok(Some(Err(_))) => None,
             Ok(None) | Err(oneshot::Canceled) => panic!("{when}: a caller waits for ever"),
         });
         let answered = answered.count();
-        assert!(self.router.lock().is_idle() && self.desk.is_idle(), "{when}: something is left");
+        let is_idle = self.router.lock().is_idle() && self.desk.is_idle() && self.gate.is_empty();
+        assert!(is_idle, "{when}: something is left");
         (answered, all - answered)
     }
 }
