@@ -1,18 +1,19 @@
 //! The ceiling of a file's way: read, hashed, sent over one raw stream, hashed, written, by two processes. What `peerage send` and `recv` do
 //! beside that (a list of hashes, names, going on after a loss) is what they are measured for.
 //!
-//! `lab/files-speed` runs it in turn with them. Chunks of 1 MiB, each with its hash behind it, two of them ahead at most on
-//! either side; at the end the file is on the disk, as theirs is.
+//! `lab/files-speed` runs it in turn with them. Chunks of 1 MiB, each with its hash behind it, four of them ahead at most on
+//! either side; nothing is copied but by the stream. At the end the file is on the disk, as theirs is. The file is whole MiB.
 use bench_kit::{Arguments, Transport, failed};
 use peerage::{
     Multiaddr, Peer,
-    bytes::{Buf, Bytes},
+    bytes::{Bytes, BytesMut},
     futures::StreamExt,
 };
 use serde_json::json;
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ const PROTOCOL: &str = "/bench/file/1";
 const CHUNK: usize = 1 << 20;
 const HASH: usize = 32;
 /// Chunks that were read and are not yet sent; that came and are not yet written.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// `file-source --path FILE --transport quic` prints where it is, sends once, and ends; `file-sink --to ADDRESS --path FILE`.
@@ -62,14 +63,31 @@ async fn source(arguments: &Arguments) -> io::Result<()> {
 }
 fn read(path: &str, to: &mpsc::Sender<Bytes>) -> io::Result<()> {
     let mut file = File::open(path)?;
+    // Memory that is used again is faster than memory that is new.
+    let mut sent = VecDeque::<Bytes>::new();
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK + HASH);
-        if (&mut file).take(CHUNK as u64).read_to_end(&mut chunk)? == 0 {
+        let mut chunk = match sent.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(busy)) => {
+                sent.push_front(busy);
+                BytesMut::with_capacity(CHUNK + HASH)
+            }
+            None => BytesMut::with_capacity(CHUNK + HASH),
+        };
+        chunk.resize(CHUNK, 0);
+        let mut len = 0;
+        while let n @ 1.. = file.read(&mut chunk[len..])? {
+            len += n;
+        }
+        if len == 0 {
             return Ok(());
         }
+        chunk.truncate(len);
         let hash = blake3::hash(&chunk);
         chunk.extend_from_slice(hash.as_bytes());
-        to.blocking_send(chunk.into()).map_err(failed)?;
+        let chunk = chunk.freeze();
+        sent.push_back(chunk.clone());
+        to.blocking_send(chunk).map_err(failed)?;
     }
 }
 
@@ -78,46 +96,60 @@ async fn sink(arguments: &Arguments) -> io::Result<()> {
     let peer = Peer::lan("bench").ephemeral().without_mdns().listen::<&str>([]).await.map_err(failed)?;
     let from = peer.connect(to).await.map_err(failed)?;
     let mut stream = peer.open_stream(from, PROTOCOL).await.map_err(failed)?;
-    let (to, full) = mpsc::channel(AHEAD);
-    let (back, mut empty) = mpsc::channel(AHEAD);
-    let writer = tokio::task::spawn_blocking(move || write(&path, full, &back));
-    let mut chunk = Vec::with_capacity(CHUNK + HASH);
-    while let Some(mut piece) = stream.next_bytes().await? {
-        while !piece.is_empty() {
-            let part = piece.len().min(CHUNK + HASH - chunk.len());
-            chunk.extend_from_slice(&piece[..part]);
-            piece.advance(part);
-            if chunk.len() == CHUNK + HASH {
-                let next = empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK + HASH));
-                if to.send(std::mem::replace(&mut chunk, next)).await.is_err() {
-                    break; // It says why.
-                }
+    let (to, came) = mpsc::channel(AHEAD);
+    let writer = tokio::task::spawn_blocking(move || write(&path, came));
+    // Many at once: to wake the writer for every packet would cost more than all else.
+    let (mut pieces, mut bytes) = (Vec::new(), 0);
+    while let Some(piece) = stream.next_bytes().await? {
+        bytes += piece.len();
+        pieces.push(piece);
+        if bytes >= CHUNK {
+            bytes = 0;
+            if to.send(std::mem::take(&mut pieces)).await.is_err() {
+                break; // It says why.
             }
         }
     }
-    if !chunk.is_empty() {
-        let _ = to.send(chunk).await;
-    }
+    let _ = to.send(pieces).await;
     drop(to);
     writer.await??;
     peer.shutdown(GOODBYE).await;
     Ok(())
 }
-fn write(path: &str, mut full: mpsc::Receiver<Vec<u8>>, back: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+/// Hashed and written as it came, without a copy.
+fn write(path: &str, mut came: mpsc::Receiver<Vec<Bytes>>) -> io::Result<()> {
     let mut file = File::create_new(path)?;
-    while let Some(mut chunk) = full.blocking_recv() {
-        put(&mut file, &mut chunk)?;
-        let _ = back.try_send(chunk); // Memory that is used again is faster than memory that is new.
+    let (mut hasher, mut hashed, mut hash) = (blake3::Hasher::new(), 0, Vec::with_capacity(HASH));
+    while let Some(pieces) = came.blocking_recv() {
+        let mut content = Vec::with_capacity(pieces.len() + 1);
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                if hashed < CHUNK {
+                    let part = piece.split_to(piece.len().min(CHUNK - hashed));
+                    hasher.update(&part);
+                    hashed += part.len();
+                    content.push(part);
+                    continue;
+                }
+                hash.extend_from_slice(&piece.split_to(piece.len().min(HASH - hash.len())));
+                if hash.len() == HASH {
+                    if hasher.finalize().as_bytes() != &hash[..] {
+                        return Err(failed("a chunk is wrong"));
+                    }
+                    hasher.reset();
+                    (hashed, hash) = (0, Vec::with_capacity(HASH));
+                }
+            }
+        }
+        let mut slices: Vec<IoSlice<'_>> = content.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            let n = file.write_vectored(left)?;
+            IoSlice::advance_slices(&mut left, n);
+        }
+    }
+    if hashed != 0 {
+        return Err(failed("it ends in the middle of a chunk"));
     }
     file.sync_all()
-}
-fn put(file: &mut File, chunk: &mut Vec<u8>) -> io::Result<()> {
-    let (bytes, hash) =
-        chunk.split_last_chunk::<HASH>().ok_or_else(|| failed("it ends in the middle of a hash"))?;
-    if blake3::hash(bytes).as_bytes() != hash {
-        return Err(failed("a chunk is wrong"));
-    }
-    file.write_all(bytes)?;
-    chunk.clear();
-    Ok(())
 }
