@@ -9,8 +9,10 @@
 //! | `node.rs` | a swarm with both |
 //! | `flood.rs` | floodsub |
 //! | `idle.rs` | thousands of peers that do nothing, for the servers of all stacks |
+//! | `file.rs` | what a file's way allows: the ceiling of `peerage send` |
 #![forbid(unsafe_code)]
 
+mod file;
 mod flood;
 mod idle;
 mod node;
@@ -26,6 +28,7 @@ fn main() -> std::io::Result<()> {
     match arguments.role.as_str() {
         "floodsub" => bench_kit::pubsub::run::<flood::Network>(&arguments),
         "idle" => idle::run(&arguments),
+        "file-source" | "file-sink" => file::run(&arguments),
         _ if arguments.is_by_handle()? => bench_kit::run::<peer::Handle>(&arguments),
         _ => bench_kit::run::<node::Peerage>(&arguments),
     }

@@ -5,7 +5,7 @@ use crate::{
     failure::{Exit, Failure},
     output::{Output, print},
     sanitize::harmless,
-    sharing::{Temporary, Voice, leave, start},
+    sharing::{Temporary, Voice, leave, start, way},
     tunnel,
 };
 use peerage::{
@@ -177,18 +177,23 @@ impl Seen {
         match event {
             FetchEvent::Waiting { trouble, .. } => {
                 // People are told once, not with every attempt.
+                let ways = trouble.tried.iter().map(|tried| (way(&tried.address), &*tried.cause)).collect();
                 let is_new = std::mem::replace(&mut *last, trouble.code) != trouble.code;
                 let text = format!(
                     "waiting for the sender, {} s at most: {}  [{}]",
                     self.patience.as_secs(),
-                    trouble.message,
+                    shortly(&trouble.message, ways),
                     trouble.code
                 );
-                let fields = json!({ "code": trouble.code, "message": &*trouble.message });
+                let tried: Vec<_> = (trouble.tried.iter())
+                    .map(|tried| json!({ "addr": tried.address.to_string(), "cause": tried.cause }))
+                    .collect();
+                let fields = json!({ "code": trouble.code, "message": &*trouble.message, "tried": tried });
                 voice.tell("waiting", fields, if is_new { &text } else { "" });
             }
             FetchEvent::Connected { address } => {
                 *last = "";
+                voice.connected(RECEIVING, address.as_ref());
                 let address = address.map(|address| address.to_string());
                 let text = format!("connected over {}", address.as_deref().unwrap_or("an unknown address"));
                 voice.tell("connected", json!({ "addr": address }), &text);
@@ -209,6 +214,32 @@ impl Seen {
             _ => {}
         }
     }
+}
+
+/// Addresses a person is told of.
+const FEW: usize = 3;
+
+/// What a person is told of a sender that is not there, of many addresses those that tell most: each cause once, if there are several.
+fn shortly(message: &str, mut tried: Vec<(String, &str)>) -> String {
+    let count = tried.len();
+    if count <= FEW {
+        return message.to_owned();
+    }
+    // Where somebody says no, more is wrong than the way there; that nobody answers is what most of them say.
+    tried.sort_by_key(|(_, cause)| match *cause {
+        cause if cause.contains("refused") => 0,
+        cause if cause.starts_with("timed out") => 2,
+        _ => 1,
+    });
+    let mut told: Vec<(String, &str)> = Vec::new();
+    let mut others = Vec::new();
+    for (way, cause) in tried {
+        let is_new = told.iter().all(|(_, other)| *other != cause);
+        if is_new { told.push((way, cause)) } else { others.push((way, cause)) }
+    }
+    told.extend(others);
+    let told: Vec<_> = told.iter().take(FEW).map(|(way, cause)| format!("{way}: {cause}")).collect();
+    format!("nobody answers at {count} addresses; {}; …", told.join("; "))
 }
 
 fn several() -> Failure {
@@ -242,4 +273,35 @@ fn pour(file: Option<PathBuf>, texts: &[String]) -> Result<(), Failure> {
 /// Line by line, and harmless.
 fn shown(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", harmless(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_addresses_the_most_telling_are_told() {
+        let tried = |causes: &[&'static str]| {
+            causes.iter().enumerate().map(|(n, cause)| (format!("10.0.0.{n} · quic"), *cause)).collect()
+        };
+        assert_eq!(shortly("could not connect", tried(&["timed out after 5 s"; 3])), "could not connect");
+        let causes = [
+            "timed out",
+            "timed out",
+            "timed out",
+            "network is unreachable",
+            "Connection refused",
+            "timed out",
+        ];
+        assert_eq!(
+            shortly("..", tried(&causes)),
+            "nobody answers at 6 addresses; 10.0.0.4 · quic: Connection refused; 10.0.0.3 · quic: network is unreachable; \
+             10.0.0.0 · quic: timed out; …"
+        );
+        assert_eq!(
+            shortly("..", tried(&["timed out"; 5])),
+            "nobody answers at 5 addresses; 10.0.0.0 · quic: timed out; 10.0.0.1 · quic: timed out; \
+             10.0.0.2 · quic: timed out; …"
+        );
+    }
 }

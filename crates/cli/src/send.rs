@@ -101,8 +101,11 @@ fn tell(voice: &Voice, size: Option<u64>, event: OfferEvent) {
         OfferEvent::Indexing { files, bytes } => {
             voice.progress(json!({ "reading": bytes, "files": files }), READING, bytes, None)
         }
-        OfferEvent::Started { peer } => {
-            voice.tell("started", json!({ "peer": peer.to_string() }), &format!("{peer} receives"))
+        OfferEvent::Started { peer, address } => {
+            voice.connected(&short(&peer), address.as_ref());
+            let address = address.map(|address| address.to_string());
+            let fields = json!({ "peer": peer.to_string(), "addr": address });
+            voice.tell("started", fields, &format!("{peer} receives"));
         }
         OfferEvent::Progress { peer, sent } => {
             voice.progress(json!({ "peer": peer.to_string(), "sent": sent }), &short(&peer), sent, size)

@@ -1,18 +1,20 @@
 //! What `send` and `recv` share: how they speak, how their peer starts, and what they keep for a while.
 mod bars;
+mod temporary;
+
+pub(crate) use temporary::Temporary;
 
 use crate::{
+    chat::{host, transport_of},
     failure::{Exit, Failure},
     output::{Output, json_line},
     sanitize::harmless,
 };
 use bars::Bars;
-use peerage::{Peer, PeerBuilder, StartError, peer::Identity};
+use peerage::{Multiaddr, Peer, PeerBuilder, StartError, peer::Identity};
 use serde_json::{Value, json};
 use std::{
-    fs, io,
-    io::Write,
-    path::{Path, PathBuf},
+    io::{self, Write},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -22,9 +24,6 @@ use tokio::time::Instant;
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Between two words about how far it is.
 const OFTEN: Duration = Duration::from_millis(200);
-
-/// Names that are tried for a temporary folder.
-const ATTEMPTS: u32 = 1_000;
 
 /// What is told: JSON lines on stdout, or on stderr where stdout carries data; words always on stderr.
 #[derive(Debug)]
@@ -68,6 +67,10 @@ impl Voice {
             self.tell("progress", fields, "");
         }
     }
+    /// How we are connected; it stands in the bar of this name.
+    pub(crate) fn connected(&self, name: &str, address: Option<&Multiaddr>) {
+        self.bars.connect(name, address.map(way));
+    }
     /// There is nothing more to say about how far it is.
     pub(crate) fn end_progress(&self, name: &str) {
         self.bars.end(name);
@@ -86,8 +89,14 @@ impl Voice {
     }
 }
 
+/// `192.168.1.7 · quic`.
+pub(crate) fn way(address: &Multiaddr) -> String {
+    format!("{} · {}", host(address), transport_of(address))
+}
+
 /// Starts it, and says so if we are not who we were to be.
 pub(crate) async fn start(builder: PeerBuilder, voice: &Voice) -> Result<Peer, Failure> {
+    temporary::sweep();
     let peer = builder.await.map_err(|error| match error {
         StartError::Home(error) => Failure::from(error),
         error => Failure::new(error.code(), error.to_string()).hint(error.hint()),
@@ -108,39 +117,4 @@ pub(crate) async fn leave(peer: &Peer) {
 /// As people say it.
 pub(crate) fn amount(files: usize, bytes: u64) -> String {
     format!("{files} {}, {bytes} bytes", if files == 1 { "file" } else { "files" })
-}
-
-/// A folder of our own under the system's temporary one, for our eyes alone; gone when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Temporary(PathBuf);
-impl Temporary {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let failed = |path: &Path, error: io::Error| {
-            let message = format!("cannot make the temporary folder {}: {error}", path.display());
-            Failure::new("temporary", message).hint("set TMPDIR to a folder with room that you may write to")
-        };
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let mut number = 0_u32;
-        loop {
-            let path = std::env::temp_dir().join(format!("peerage-{}-{number}", std::process::id()));
-            match builder.create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                // What is there was made by somebody else, or by a process of this number that was killed.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < ATTEMPTS => {
-                    number += 1
-                }
-                Err(error) => return Err(failed(&path, error)),
-            }
-        }
-    }
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -25,6 +25,14 @@ pub(crate) enum Asked {
 }
 type Reply = oneshot::Sender<Result<Opened, Trouble>>;
 
+/// A receiver's stream.
+pub(crate) struct Incoming {
+    pub(crate) peer: PeerId,
+    /// Where it is.
+    pub(crate) address: Option<Multiaddr>,
+    pub(crate) stream: Stream,
+}
+
 /// A stream to a sender.
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
@@ -51,7 +59,7 @@ pub struct Behaviour {
     shared: Arc<Shared>,
     /// Until the swarm takes it.
     requests: Option<mpsc::Receiver<Request>>,
-    incoming: mpsc::Sender<(PeerId, Stream)>,
+    incoming: mpsc::Sender<Incoming>,
     opening: BTreeMap<StreamId, Opening>,
     /// Where each connection leads: as many as there are connections.
     connections: BTreeMap<ConnectionId, Multiaddr>,
@@ -202,7 +210,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionClosed { connection, .. } => drop(self.connections.remove(&connection)),
             FromSwarm::DialFailed { peer: Some(peer), error, .. } => {
                 for opening in self.opening.values_mut().filter(|opening| opening.peer == peer) {
-                    opening.unreached = Some(Trouble::new(error.code(), error));
+                    opening.unreached = Some(Trouble::unreached(error));
                 }
             }
             FromSwarm::ListenAddr { address, .. } => self.shared.on_address(address, true),
@@ -217,9 +225,9 @@ impl NetworkBehaviour for Behaviour {
         match (on.direction, event) {
             (Direction::Outbound, event) => self.on_opening(on, event),
             (Direction::Inbound, StreamEvent::Detached(stream)) => {
-                if let Err(refused) = self.incoming.try_send((on.peer, stream)) {
-                    let (_, mut stream) = refused.into_inner();
-                    stream.reset(Code::RESOURCE_LIMIT);
+                let address = on.connection.and_then(|connection| self.connections.get(&connection)).cloned();
+                if let Err(refused) = self.incoming.try_send(Incoming { peer: on.peer, address, stream }) {
+                    refused.into_inner().stream.reset(Code::RESOURCE_LIMIT);
                 }
             }
             (Direction::Inbound, _) => {}

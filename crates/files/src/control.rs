@@ -1,6 +1,6 @@
 use crate::{
     ASKING, ASKING_PEER, Contents, Fetch, INCOMING, OFFERS, OfferError, Offering, TRANSFERS, Ticket, Trouble,
-    behaviour::{Asked, Opened, Request},
+    behaviour::{Asked, Incoming, Opened, Request},
     offer::Offered,
     serve,
     wire::Get,
@@ -9,7 +9,7 @@ use futures::{
     FutureExt, SinkExt, StreamExt,
     channel::{mpsc, oneshot},
 };
-use peerage_core::{Code, ConnectionId, Multiaddr, PeerId, Runtime, Stream, multiaddr::Protocol};
+use peerage_core::{Code, ConnectionId, Multiaddr, PeerId, Runtime, multiaddr::Protocol};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -34,7 +34,7 @@ struct State {
     /// Where we listen, and what others see us as.
     addresses: Vec<Multiaddr>,
     /// Streams of receivers, until somebody takes them.
-    incoming: Option<mpsc::Receiver<(PeerId, Stream)>>,
+    incoming: Option<mpsc::Receiver<Incoming>>,
     asking: usize,
     /// Streams of each, and of these transfers.
     peers: BTreeMap<PeerId, usize>,
@@ -46,7 +46,7 @@ impl Control {
         runtime: Arc<dyn Runtime>,
         local: PeerId,
         key: [u8; 32],
-    ) -> (Self, mpsc::Receiver<Request>, mpsc::Sender<(PeerId, Stream)>) {
+    ) -> (Self, mpsc::Receiver<Request>, mpsc::Sender<Incoming>) {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let (came, incoming) = mpsc::channel(INCOMING.get());
         let state = State {
@@ -180,13 +180,13 @@ impl Shared {
     // --- receivers ---
 
     /// Takes streams as they come, until the swarm is gone.
-    async fn take(self: Arc<Self>, mut incoming: mpsc::Receiver<(PeerId, Stream)>) {
-        while let Some((peer, mut stream)) = incoming.next().await {
-            match self.clone().asks(peer) {
-                Some(asking) => self.runtime.spawn(serve::serve(self.clone(), peer, stream, asking).boxed()),
+    async fn take(self: Arc<Self>, mut incoming: mpsc::Receiver<Incoming>) {
+        while let Some(mut came) = incoming.next().await {
+            match self.clone().asks(came.peer) {
+                Some(asking) => self.runtime.spawn(serve::serve(self.clone(), came, asking).boxed()),
                 None => {
-                    tracing::debug!(%peer, "a receiver's stream is reset: too many ask");
-                    stream.reset(Code::RESOURCE_LIMIT);
+                    tracing::debug!(peer = %came.peer, "a receiver's stream is reset: too many ask");
+                    came.stream.reset(Code::RESOURCE_LIMIT);
                 }
             }
         }

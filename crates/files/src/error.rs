@@ -1,5 +1,6 @@
 use crate::{ManifestError, NameError, wire::Failure};
 use peerage_core::PeerId;
+use peerage_swarm::{Attempt, DialError};
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Why something cannot be offered.
@@ -229,10 +230,15 @@ pub struct Trouble {
     pub code: &'static str,
     /// What a person is told.
     pub message: Arc<str>,
+    /// Every address at which the sender was looked for, and what came of it; the message has them too.
+    pub tried: Arc<[Attempt]>,
 }
 impl Trouble {
     pub(crate) fn new(code: &'static str, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string().into() }
+        Self { code, message: message.to_string().into(), tried: Arc::default() }
+    }
+    pub(crate) fn unreached(error: &DialError) -> Self {
+        Self { tried: error.report().into(), ..Self::new(error.code(), error) }
     }
 }
 impl fmt::Display for Trouble {

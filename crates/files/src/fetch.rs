@@ -1,13 +1,14 @@
 //! A transfer, from the receiver's side: found, asked, taken, and again where it was when the sender was lost.
 use crate::{
     Control, FetchError, Manifest, SILENCE, TAKEN, Ticket, Trouble,
+    asking::Asking,
     blocking::{self, Watch, pause},
     control::NO_SWARM,
     intake::{Intake, Taken, failed},
     offer::CancelOnDrop,
     store::{Placed, Store},
     talk::{Broken, Talk, close_within},
-    wire::{Failure, Frame, Frames, From, Get, Want},
+    wire::{Failure, Frame, Frames, From, Get},
 };
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
@@ -301,7 +302,7 @@ impl Fetching {
         rest: Bytes,
     ) -> Result<Outcome, Over> {
         let wanted = store.wanted();
-        let mut asking = ask_for(&wanted);
+        let mut asking = Asking::new(&store.manifest, &wanted, store.bytes);
         let mut intake = Some(Intake::new(store, line.peer, frames, wanted));
         let mut working: Option<oneshot::Receiver<(Intake, Result<Taken, FetchError>)>> = None;
         let (mut waiting, mut bytes) = (vec![rest], 0_usize);
@@ -331,10 +332,10 @@ impl Fetching {
                     return Poll::Ready(Step::Taken(done.ok().map(Box::new)));
                 }
                 // What cannot be asked any more has its reason in what comes.
-                if !asking.is_empty()
-                    && matches!(stream.poll_send_bytes(cx, &mut asking), Poll::Ready(Err(_)))
+                if !asking.frames.is_empty()
+                    && matches!(stream.poll_send_bytes(cx, &mut asking.frames), Poll::Ready(Err(_)))
                 {
-                    asking.clear();
+                    asking.stop();
                 }
                 if ended.is_none() && bytes < TAKEN.get() {
                     if let Poll::Ready(came) = stream.poll_next_bytes(cx) {
@@ -389,6 +390,7 @@ impl Fetching {
                     if idle.store.is_whole() {
                         return self.finish(idle.store, Some(stream)).await;
                     }
+                    asking.on_written(&idle.store.manifest, idle.store.bytes, bytes);
                     intake = Some(idle);
                     // Reading went on only as far as there was room.
                     watch.moves();
@@ -443,13 +445,6 @@ impl Line {
     }
 }
 
-fn ask_for(wanted: &[Want]) -> Bytes {
-    let mut asking = Vec::new();
-    for want in wanted {
-        Frame::Want(*want).encode(&mut asking);
-    }
-    asking.into()
-}
 fn lost(why: &dyn fmt::Display) -> Over {
     Over::Lost(Trouble::new("files.lost", why))
 }

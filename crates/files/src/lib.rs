@@ -10,7 +10,7 @@
 //! | [`wire`] | bytes to frames and back |
 //! | `index`, `content` | the sender's disk: walked, hashed, read again; what changed is noticed |
 //! | `store` | the receiver's disk: nothing outside its folder, nothing under a name before it is whole |
-//! | `serve`, `intake` | a transfer, from both sides |
+//! | `serve`, `asking`, `intake` | a transfer, from both sides |
 //!
 //! The protocol is `/peerage/files/1.0.0`; `docs/files.md` describes it so that others can speak it. Disks are read and written
 //! beside the tasks ([`Runtime::blocking`](peerage_core::Runtime::blocking)), and so is what needs the processor.
@@ -19,6 +19,7 @@
 //! choosing among what is offered.
 #![forbid(unsafe_code)]
 
+mod asking;
 mod base32;
 mod behaviour;
 mod blocking;
@@ -57,6 +58,7 @@ pub const CHUNK: u64 = 1 << 20;
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.
 pub const BOUNDS: &[Bound] = &[
     AHEAD,
+    ASKED,
     ASKING,
     ASKING_PEER,
     BYTES,
@@ -79,6 +81,12 @@ pub(crate) const AHEAD: Bound = Bound {
     default: 3,
     unit: "pieces of about 1 MiB that were read for a receiver",
     policy: "wait: nothing more is read",
+};
+pub(crate) const ASKED: Bound = Bound {
+    name: "files.asked",
+    default: 64 << 20,
+    unit: "bytes asked for and not yet written; 8 MiB while the disk is slower than the network",
+    policy: "wait: no more is asked for",
 };
 pub(crate) const ASKING: Bound = Bound {
     name: "files.asking",

@@ -1,6 +1,6 @@
 //! What is offered: names, sizes, modes, times, and a hash for every MiB. Its own hash is in the ticket.
 //!
-//! Read from bytes it keeps these and places in them: 48 bytes an entry beside what was received.
+//! Read from bytes it keeps these and places in them: 32 bytes an entry beside what was received.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
@@ -102,21 +102,28 @@ pub struct Entry<'a> {
     slot: &'a Slot,
 }
 
+/// What every look at a chunk needs. What is needed once is read again where it stands.
 #[derive(Clone, Debug)]
 struct Slot {
-    kind: Kind,
-    /// The folder it is in.
-    parent: Option<u32>,
-    depth: u16,
-    mode: u16,
-    nanos: u32,
-    seconds: i64,
     size: u64,
-    /// Where its name stands in the bytes.
-    name: (u32, u32),
+    /// Where it begins in the bytes.
+    at: u32,
+    /// Where its name stands.
+    name: u32,
     hashes: u32,
     /// Of its chunks, in the order of all of them.
     first: u32,
+    /// The folder it is in, or [`NO_FOLDER`].
+    parent: u32,
+    name_length: u8,
+    depth: u8,
+    kind: Kind,
+}
+const NO_FOLDER: u32 = u32::MAX;
+impl Slot {
+    fn parent(&self) -> Option<u32> {
+        (self.parent != NO_FOLDER).then_some(self.parent)
+    }
 }
 
 /// What is offered, in order: folders before what is in them.
@@ -154,7 +161,7 @@ impl Manifest {
                 }
                 // What a later version means by an entry is not known before its version is.
                 2 if version.is_none() => return Err(ManifestError::Malformed("its version is missing")),
-                2 => manifest.read_entry(place.bytes()?, &mut names)?,
+                2 => manifest.read_entry(from, place.bytes()?, &mut names)?,
                 _ => {} // What a later version added.
             }
         }
@@ -163,13 +170,19 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn read_entry(&mut self, of: Range<usize>, names: &mut BTreeSet<[u8; 16]>) -> Result<(), ManifestError> {
+    fn read_entry(
+        &mut self,
+        at: usize,
+        of: Range<usize>,
+        names: &mut BTreeSet<[u8; 16]>,
+    ) -> Result<(), ManifestError> {
         let entry = self.slots.len();
         if entry >= ENTRIES.get() {
             return Err(ManifestError::TooLarge);
         }
         let wrong = |why| ManifestError::Entry { entry, why };
         let fields = Fields::read(&self.bytes, of).map_err(|error| wrong(error.0))?;
+        let (mode, nanos) = (fields.mode(), fields.nanos());
         let kind = match fields.kind {
             Some(1) => Kind::File,
             Some(2) => Kind::Folder,
@@ -203,7 +216,8 @@ impl Manifest {
             return Err(wrong("it is too deep: over 64 folders inside one another"));
         }
         if !names.insert(name_key(parent, name)) {
-            let again = |slot: &Slot| slot.parent == parent && name::key(self.text(slot)) == name::key(name);
+            let again =
+                |slot: &Slot| slot.parent() == parent && name::key(self.text(slot)) == name::key(name);
             let first = self.slots.iter().position(again).unwrap_or(entry);
             return Err(ManifestError::Twice { first, second: entry });
         }
@@ -219,23 +233,20 @@ impl Manifest {
         if hashes.len() as u64 != chunks.saturating_mul(HASH as u64) {
             return Err(wrong("it has not one hash for each MiB"));
         }
-        let mode = fields.mode.unwrap_or(0o644);
-        let mode = u16::try_from(mode).ok().filter(|mode| *mode <= 0o777).ok_or(wrong("its mode is none"))?;
-        let nanos = fields.nanos.unwrap_or(0);
-        let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+        mode.ok_or(wrong("its mode is none"))?;
+        nanos.ok_or(wrong("its time is none"))?;
         // Whatever is in a manifest of 32 MiB can be counted with 32 bits.
         let place = |at: usize| u32::try_from(at).map_err(|_| ManifestError::TooLarge);
         let slot = Slot {
-            kind,
-            parent,
-            depth,
-            mode,
-            nanos: nanos.ok_or(wrong("its time is none"))?,
-            seconds: fields.seconds.unwrap_or(0).cast_signed(),
             size,
-            name: (place(range.start)?, place(range.end)?),
+            at: place(at)?,
+            name: place(range.start)?,
             hashes: place(hashes.start)?,
             first: self.chunks,
+            parent: parent.unwrap_or(NO_FOLDER),
+            name_length: u8::try_from(range.len()).unwrap_or(u8::MAX),
+            depth,
+            kind,
         };
         self.chunks = self.chunks.saturating_add(place(usize::try_from(chunks).unwrap_or(usize::MAX))?);
         self.total = self.total.saturating_add(size);
@@ -244,9 +255,10 @@ impl Manifest {
     }
 
     fn text(&self, slot: &Slot) -> &str {
-        let (start, end) = (slot.name.0 as usize, slot.name.1 as usize);
+        let start = slot.name as usize;
         // It was checked when it was read.
-        self.bytes.get(start..end).and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
+        let name = self.bytes.get(start..start.saturating_add(slot.name_length.into()));
+        name.and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
     }
 
     /// As it is on the wire.
@@ -318,7 +330,7 @@ impl<'a> Entry<'a> {
     }
     /// The folder it is in.
     pub fn parent(&self) -> Option<Entry<'a>> {
-        self.manifest.entry(self.slot.parent? as usize)
+        self.manifest.entry(self.slot.parent()? as usize)
     }
     /// Its names, from the outermost folder on.
     pub fn components(&self) -> Vec<&'a str> {
@@ -345,14 +357,22 @@ impl<'a> Entry<'a> {
     }
     /// Who may read, write and execute it: the lower nine bits of Unix.
     pub fn mode(&self) -> u32 {
-        self.slot.mode.into()
+        self.fields().mode().unwrap_or(0o644)
     }
     /// When it was changed; `None`: at a time this system does not know.
     pub fn modified(&self) -> Option<SystemTime> {
-        let whole = Duration::from_secs(self.slot.seconds.unsigned_abs());
-        let second =
-            if self.slot.seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
-        second?.checked_add(Duration::from_nanos(self.slot.nanos.into()))
+        let fields = self.fields();
+        let seconds = fields.seconds.unwrap_or(0).cast_signed();
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+        second?.checked_add(Duration::from_nanos(fields.nanos()?.into()))
+    }
+    /// It was checked when it was read.
+    fn fields(&self) -> Fields {
+        let bytes = &self.manifest.bytes;
+        let place = proto::field_at(bytes, self.slot.at as usize).ok().flatten();
+        let of = place.and_then(|place| place.bytes().ok());
+        of.and_then(|of| Fields::read(bytes, of).ok()).unwrap_or_default()
     }
     /// How many chunks it has.
     pub fn chunks(&self) -> u32 {
@@ -369,8 +389,8 @@ impl<'a> Entry<'a> {
 }
 impl fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Slot { kind, size, mode, .. } = self.slot;
-        write!(f, "{kind:?}({:?}, {size} bytes, {mode:o})", self.path())
+        let Slot { kind, size, .. } = self.slot;
+        write!(f, "{kind:?}({:?}, {size} bytes, {:o})", self.path(), self.mode())
     }
 }
 impl fmt::Debug for Manifest {
@@ -462,6 +482,14 @@ impl Fields {
         }
         Ok(fields)
     }
+    /// `None`: it is none.
+    fn mode(&self) -> Option<u32> {
+        u32::try_from(self.mode.unwrap_or(0o644)).ok().filter(|mode| *mode <= 0o777)
+    }
+    /// `None`: there are not so many in a second.
+    fn nanos(&self) -> Option<u32> {
+        u32::try_from(self.nanos.unwrap_or(0)).ok().filter(|nanos| *nanos < 1_000_000_000)
+    }
 }
 
 /// What becomes an entry.
@@ -547,7 +575,9 @@ impl Builder {
     ///
     /// # Errors
     /// What a receiver would refuse.
-    pub fn finish(self) -> Result<Manifest, ManifestError> {
+    pub fn finish(mut self) -> Result<Manifest, ManifestError> {
+        // It stays as long as it is offered.
+        self.bytes.shrink_to_fit();
         Manifest::decode(self.bytes.into())
     }
 }

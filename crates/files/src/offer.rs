@@ -7,7 +7,7 @@ use futures::{
     channel::oneshot,
     future::{AbortHandle, BoxFuture},
 };
-use peerage_core::PeerId;
+use peerage_core::{Multiaddr, PeerId};
 use std::{
     any::Any,
     fmt,
@@ -33,6 +33,8 @@ pub enum OfferEvent {
     Started {
         /// Who.
         peer: PeerId,
+        /// Over a connection from, or to, there.
+        address: Option<Multiaddr>,
     },
     /// Somebody was sent more.
     Progress {

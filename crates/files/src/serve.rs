@@ -1,22 +1,31 @@
 //! A transfer, from the sender's side.
 use crate::{
-    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble, blocking,
+    AHEAD, GET_TIME, IDLE, OfferEvent, ServeError, Trouble,
+    behaviour::Incoming,
+    blocking,
     control::{Place, Shared},
     offer::Offered,
     talk::{Broken, Talk},
     wire::{self, Failure, Frame, From, Want},
 };
 use bytes::Bytes;
-use futures::future::{AbortHandle, Abortable};
-use peerage_core::{Bound, Code, PeerId, Stream, within};
+use futures::{
+    FutureExt,
+    future::{AbortHandle, Abortable},
+};
+use peerage_core::{Bound, Code, PeerId, within};
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+/// Wants that were heard while chunks are read; further ones wait on the stream.
+const WANTED: usize = 16;
 
 const fn seconds(bound: Bound) -> Duration {
     Duration::from_secs(bound.default)
 }
 
 /// From a receiver's first word to its last.
-pub(crate) async fn serve(shared: Arc<Shared>, peer: PeerId, stream: Stream, mut place: Place) {
+pub(crate) async fn serve(shared: Arc<Shared>, came: Incoming, mut place: Place) {
+    let Incoming { peer, address, stream } = came;
     let runtime = &*shared.runtime;
     let mut talk = Talk::new(stream, From::Receiver, shared.runtime.clone(), seconds(IDLE));
     let get = match within(runtime, seconds(GET_TIME), talk.next()).await {
@@ -32,7 +41,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, peer: PeerId, stream: Stream, mut
     let (abort, registration) = AbortHandle::new_pair();
     let number = if place.transfers() { offered.begin(abort) } else { None };
     let Some(number) = number else { return talk.fail(runtime, Failure::Busy).await };
-    (offered.tell)(OfferEvent::Started { peer });
+    (offered.tell)(OfferEvent::Started { peer, address });
     let transfer = Transfer { shared: &shared, offered: offered.clone(), peer, sent: 0 };
     // Aborted, it is offered no longer; the stream goes, and is reset.
     let _ = Abortable::new(transfer.run(talk, get.has_manifest), registration).await;
@@ -82,39 +91,62 @@ impl Transfer<'_> {
             self.send(talk, head.into()).await?;
             self.send(talk, manifest).await?;
         }
-        loop {
-            match within(&*self.shared.runtime, seconds(IDLE), talk.next()).await {
-                Some(Ok(Some(Frame::Want(want)))) => self.send_chunks(talk, want).await?,
-                Some(Ok(Some(Frame::Done))) => return Ok(()),
-                Some(Ok(None)) => return Err(lost(&"it ended before it had everything")),
-                Some(Ok(Some(_))) => return Err(violation("a frame that is not to be here")),
-                Some(Err(Broken::Lost(error))) => return Err(lost(&error)),
-                Some(Err(Broken::Invalid(error))) => return Err(violation(error.0)),
-                None => return Err((ServeError::Idle(seconds(IDLE)), 0)),
-            }
-        }
+        self.send_chunks(talk).await
     }
 
-    /// Reads ahead beside the tasks, and sends in order.
-    async fn send_chunks(&mut self, talk: &mut Talk, want: Want) -> Result<(), Ended> {
-        let content = &self.offered.content;
-        let end = want.first.checked_add(want.count).filter(|end| *end <= content.manifest.chunks());
-        let end = end.ok_or(violation("chunks are wanted that are not there"))?;
-        let (mut next, mut ahead) = (want.first, VecDeque::new());
+    /// Reads ahead beside the tasks, also into the next of what is wanted, and sends in order.
+    async fn send_chunks(&mut self, talk: &mut Talk) -> Result<(), Ended> {
+        let (mut wanted, mut ahead) = (VecDeque::new(), VecDeque::new());
         loop {
-            while ahead.len() < AHEAD.get() && next < end {
-                let content = &self.offered.content;
-                let (piece, bytes) = content.piece(Want { first: next, count: end.saturating_sub(next) });
-                next = next.saturating_add(piece.count.max(1));
+            // Nothing is waited for as long as there is something to send.
+            while wanted.len() < WANTED
+                && let Some(frame) = talk.next().now_or_never()
+            {
+                match self.on_frame(frame)? {
+                    Some(want) => wanted.push_back(want),
+                    None => return Ok(()),
+                }
+            }
+            while ahead.len() < AHEAD.get()
+                && let Some(want) = wanted.front_mut()
+            {
+                let (piece, bytes) = self.offered.content.piece(*want);
+                want.first = want.first.saturating_add(piece.count);
+                want.count = want.count.saturating_sub(piece.count);
+                if want.count == 0 || piece.count == 0 {
+                    wanted.pop_front();
+                }
                 let offered = self.offered.clone();
                 let read = blocking::start(&*self.shared.runtime, move || offered.content.read(piece));
                 ahead.push_back((read, bytes));
             }
-            let Some((read, bytes)) = ahead.pop_front() else { return Ok(()) };
+            let Some((read, bytes)) = ahead.pop_front() else {
+                let next = within(&*self.shared.runtime, seconds(IDLE), talk.next()).await;
+                match self.on_frame(next.ok_or((ServeError::Idle(seconds(IDLE)), 0))?)? {
+                    Some(want) => wanted.push_back(want),
+                    None => return Ok(()),
+                }
+                continue;
+            };
             let frames = read.await.map_err(|_| (ServeError::Stopped, 0))??;
             self.send(talk, frames).await?;
             self.sent = self.sent.saturating_add(bytes as u64);
             (self.offered.tell)(OfferEvent::Progress { peer: self.peer, sent: self.sent });
+        }
+    }
+    /// What is wanted next; `None`: nothing any more.
+    fn on_frame(&self, frame: Result<Option<Frame>, Broken>) -> Result<Option<Want>, Ended> {
+        match frame {
+            Ok(Some(Frame::Want(want))) => {
+                let end = want.first.checked_add(want.count);
+                let is_there = end.is_some_and(|end| end <= self.offered.content.manifest.chunks());
+                is_there.then_some(Some(want)).ok_or(violation("chunks are wanted that are not there"))
+            }
+            Ok(Some(Frame::Done)) => Ok(None),
+            Ok(None) => Err(lost(&"it ended before it had everything")),
+            Ok(Some(_)) => Err(violation("a frame that is not to be here")),
+            Err(Broken::Lost(error)) => Err(lost(&error)),
+            Err(Broken::Invalid(error)) => Err(violation(error.0)),
         }
     }
 

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn offer(peer: &Peer, contents: Contents) -> Result<(), Box<dyn std::error::Error>> {
     let offer = peer.offer(contents).on_event(|event| match event {
-        OfferEvent::Started { peer } => println!("{peer} begins"),
+        OfferEvent::Started { peer, .. } => println!("{peer} begins"),
         OfferEvent::Done { peer, sent } => println!("{peer} has it all, of which {sent} bytes now"),
         OfferEvent::Failed { peer, error } => println!("{peer}: {error}"),
         _ => {}

@@ -145,7 +145,7 @@ pub enum Stage {
 }
 
 /// One address of a dial, and what came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
     /// The address.

@@ -2,7 +2,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 const WITH_TOTAL: &str = "  {msg} {bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
@@ -13,13 +13,38 @@ const WITHOUT: &str = "  {msg} {bytes}, {bytes_per_sec}";
 pub(super) struct Bars {
     /// On stderr; nothing is drawn where that is no terminal.
     all: MultiProgress,
-    by_name: Mutex<BTreeMap<String, ProgressBar>>,
+    by_name: Mutex<BTreeMap<String, Line>>,
+}
+#[derive(Debug, Default)]
+struct Line {
+    /// How it is connected.
+    via: Option<String>,
+    /// As soon as there is something to draw.
+    bar: Option<ProgressBar>,
+}
+impl Line {
+    fn text(&self, name: &str) -> String {
+        self.via.as_ref().map_or_else(|| name.to_owned(), |via| format!("{name} via {via}"))
+    }
 }
 impl Bars {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// `via`: if it is known.
+    pub(super) fn connect(&self, name: &str, via: Option<String>) {
+        let mut by_name = self.lock();
+        let line = by_name.entry(name.to_owned()).or_default();
+        line.via = via;
+        if let Some(bar) = &line.bar {
+            bar.set_message(line.text(name));
+        }
+    }
     /// `total`: if it is known.
     pub(super) fn show(&self, name: &str, here: u64, total: Option<u64>) {
-        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = by_name.get(name) {
+        let mut by_name = self.lock();
+        let line = by_name.entry(name.to_owned()).or_default();
+        if let Some(bar) = &line.bar {
             bar.set_position(here);
             return;
         }
@@ -27,15 +52,15 @@ impl Bars {
             Some(total) => ProgressBar::new(total).with_style(style(WITH_TOTAL)),
             None => ProgressBar::no_length().with_style(style(WITHOUT)),
         });
-        bar.set_message(name.to_owned());
+        bar.set_message(line.text(name));
         bar.set_position(here);
         // What was here before says nothing about how fast it comes.
         bar.reset_eta();
-        by_name.insert(name.to_owned(), bar);
+        line.bar = Some(bar);
     }
     pub(super) fn end(&self, name: &str) {
-        let bar = self.by_name.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        if let Some(bar) = bar {
+        let line = self.lock().remove(name);
+        if let Some(bar) = line.and_then(|line| line.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
@@ -60,10 +85,24 @@ mod tests {
         bars.show("…abcdef", 10, Some(100));
         bars.show("…abcdef", 20, Some(100));
         bars.show("reading", 5, None);
-        let position = |name| bars.by_name.lock().unwrap().get(name).map(ProgressBar::position);
+        let position = |name| Some(bars.lock().get(name)?.bar.as_ref()?.position());
         assert_eq!((position("…abcdef"), position("reading")), (Some(20), Some(5)));
         bars.end("…abcdef");
         assert_eq!((position("…abcdef"), position("reading")), (None, Some(5)));
+    }
+
+    #[test]
+    fn a_bar_says_how_it_is_connected_also_when_that_changes() {
+        let bars = Bars::default();
+        let message = || Some(bars.lock().get("receiving")?.bar.as_ref()?.message());
+        bars.connect("receiving", Some("192.168.1.7 · quic".into()));
+        assert_eq!(message(), None, "nothing is drawn before something comes");
+        bars.show("receiving", 10, Some(100));
+        assert_eq!(message().as_deref(), Some("receiving via 192.168.1.7 · quic"));
+        bars.connect("receiving", Some("10.0.0.9 · tcp".into()));
+        assert_eq!(message().as_deref(), Some("receiving via 10.0.0.9 · tcp"));
+        bars.connect("receiving", None);
+        assert_eq!(message().as_deref(), Some("receiving"));
     }
 
     #[test]

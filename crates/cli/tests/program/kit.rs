@@ -50,6 +50,12 @@ impl Home {
     pub(crate) fn begin(&self, args: &[&str]) -> Chat {
         Chat::start(self.command(&[args, &["--json"]].concat()))
     }
+    /// The same, with a folder for what is kept for a while.
+    pub(crate) fn begin_keeping(&self, kept: &Path, args: &[&str]) -> Chat {
+        let mut command = self.command(&[args, &["--json"]].concat());
+        command.env("TMPDIR", kept);
+        Chat::start(command)
+    }
     /// Begins a chat that prints JSON, on loopback, without mDNS.
     pub(crate) fn chat(&self, nick: &str, more: &[&str]) -> Chat {
         let quiet = ["chat", "kitchen", "--json", "--no-mdns", "--nick", nick];

@@ -8,4 +8,5 @@ mod kit;
 mod pipe;
 mod send;
 mod send_kill;
+mod send_output;
 mod sim;

@@ -103,6 +103,10 @@ fn a_ticket_that_is_none_is_told_from_a_sender_that_is_gone() {
     let ran = receive(&home, &ticket, &["--give-up-after", "2"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("[files.gave-up]") && ran.err.contains("waiting for the sender"), "{}", ran.err);
+    let ran = receive(&home, &ticket, &["--give-up-after", "1", "--json"]);
+    let tried = &last(&ran.out, "waiting")["tried"][0];
+    assert!(tried["addr"].as_str().is_some_and(|addr| addr.starts_with("/ip4/127.0.0.1/tcp/")), "{tried}");
+    assert!(tried["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{tried}");
 }
 
 #[test]
@@ -174,6 +178,30 @@ fn what_goes_into_stdin_comes_out_of_stdout() {
 }
 
 #[test]
+fn what_a_killed_process_kept_is_removed_by_the_next_one_and_nothing_else_is() {
+    let home = Home::new();
+    let kept = home.path().join("kept");
+    fs::create_dir_all(&kept).unwrap();
+    let folders = || fs::read_dir(&kept).unwrap().count();
+    let quiet = ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
+    let send = || {
+        let mut sender = home.begin_keeping(&kept, &[&["send", "-"][..], &quiet].concat());
+        sender.pour(b"what nobody else is to read");
+        let ticket = ticket(&mut sender);
+        (sender, ticket)
+    };
+    let (mut killed, _) = send();
+    let (_runs, ticket) = send();
+    assert_eq!(folders(), 2, "each needs its own");
+    killed.kill();
+    let mut other = home.begin_keeping(&kept, &[&["send", "--text", "x"][..], &quiet].concat());
+    other.wait("offer");
+    let ran = home.command(&["recv", &ticket, "--no-mdns", "-o", "-"]).env("TMPDIR", &kept).output().unwrap();
+    assert_eq!(ran.stdout, b"what nobody else is to read", "{ran:?}");
+    assert_eq!(folders(), 1, "that of the one that runs");
+}
+
+#[test]
 fn only_one_thing_goes_to_stdout() {
     let home = Home::new();
     let from = home.path().join("from");
@@ -200,7 +228,11 @@ fn both_sides_tell_programs_how_it_goes() {
     assert_eq!(last(&ran.out, "progress")["total"], 70_000);
     let done = last(&ran.out, "done");
     assert_eq!((&done["v"], &done["received"], &done["bytes"]), (&1.into(), &1.into(), &70_000.into()));
-    sender.wait("started");
+    let started = sender.wait("started");
+    assert!(
+        started["addr"].as_str().is_some_and(|addr| addr.starts_with("/ip4/127.0.0.1/udp/")),
+        "{started}"
+    );
     sender.wait("progress");
     assert_eq!(sender.wait("done")["sent"], 70_000);
     assert_eq!(sender.ended(), Some(0));
