@@ -112,7 +112,8 @@ fn node(mut input: Input<'_>) {
         node.step(&mut input);
         node.look();
     }
-    // Whatever is under way ends, and nothing is kept.
+    // Whatever is under way ends, and nothing is kept. What was asked last may only now begin to dial.
+    node.solo.poll();
     for (connection, _) in node.solo.connections() {
         node.solo.disconnect(connection);
     }

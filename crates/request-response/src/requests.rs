@@ -397,8 +397,10 @@ impl<Q: Send + 'static, R: Send + 'static> NetworkBehaviour for Requests<Q, R> {
     fn on_swarm_event(&mut self, event: &FromSwarm<'_>, now: Instant) {
         self.now = now;
         match *event {
-            FromSwarm::ConnectionEstablished { peer, .. } => {
-                self.peers.entry(peer).or_default().connections += 1;
+            FromSwarm::ConnectionEstablished { peer, dial, .. } => {
+                let at = self.peers.entry(peer).or_default();
+                at.connections += 1;
+                at.dial = at.dial.filter(|ours| dial != Some(*ours)); // Ours is over.
                 self.start(peer);
             }
             FromSwarm::ConnectionClosed { peer, others, .. } => self.on_disconnected(peer, others),

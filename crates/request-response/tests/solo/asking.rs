@@ -61,6 +61,19 @@ fn a_peer_that_is_not_connected_is_dialed_and_asked_as_soon_as_it_is() {
 }
 
 #[test]
+fn a_peer_that_was_dialed_and_lost_is_dialed_again() {
+    let mut solo = solo();
+    for _ in 0..3 {
+        ask(&mut solo, "a");
+        let dials = solo.dials();
+        assert_eq!(dials.len(), 1, "nobody waits for a dial that is over");
+        let connection = solo.dial_succeeds(dials[0].0, peer(1));
+        assert_eq!(solo.peer_reads_bytes(only(&solo)), "a");
+        solo.disconnect(connection);
+    }
+}
+
+#[test]
 fn a_dial_that_fails_fails_all_that_waited_for_it() {
     let mut solo = solo();
     ask(&mut solo, "a");
