@@ -32,16 +32,12 @@ pub(super) struct Gate(Arc<Mutex<Inside>>);
 #[derive(Debug, Default)]
 struct Inside {
     all: Load,
-    /// Those who are asked, or are to be.
-    peers: BTreeMap<PeerId, Asked>,
+    /// Of those who are asked.
+    loads: BTreeMap<PeerId, Load>,
+    /// Of those with whom somebody waits: in the order they came, with what they need.
+    lines: BTreeMap<PeerId, BTreeMap<u64, (usize, Waker)>>,
     next_number: u64,
     waited: u64,
-}
-#[derive(Debug, Default)]
-struct Asked {
-    load: Load,
-    /// In the order they came, with what they need.
-    line: BTreeMap<u64, (usize, Waker)>,
 }
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Load {
@@ -86,7 +82,7 @@ impl Gate {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let inside = self.lock();
-        inside.all == Load::default() && inside.peers.is_empty()
+        inside.all == Load::default() && inside.loads.is_empty() && inside.lines.is_empty()
     }
 }
 
@@ -105,18 +101,17 @@ impl Load {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
-impl Asked {
-    fn takes(&self, bytes: usize) -> bool {
-        self.load.takes(bytes, 2)
-    }
-}
 
 impl Inside {
+    /// Whether there is room for so much more to this peer.
+    fn takes(&self, to: &PeerId, bytes: usize) -> bool {
+        self.loads.get(to).is_none_or(|load| load.takes(bytes, 2))
+    }
     /// Whoever came first of those who do not wait for a peer that has its half.
     fn first(&self) -> Option<(u64, usize, &Waker)> {
-        let heads = self.peers.values().filter_map(|asked| {
-            let (number, (needs, waker)) = asked.line.first_key_value()?;
-            asked.takes(*needs).then_some((*number, *needs, waker))
+        let heads = self.lines.iter().filter_map(|(to, line)| {
+            let (number, (needs, waker)) = line.first_key_value()?;
+            self.takes(to, *needs).then_some((*number, *needs, waker))
         });
         heads.min_by_key(|(number, ..)| *number)
     }
@@ -126,17 +121,10 @@ impl Inside {
         self.all.takes(needs, 1).then(|| waker.clone())
     }
     fn may_enter(&self, to: &PeerId, number: Option<u64>, needs: usize) -> bool {
-        let of_this_peer = self.peers.get(to);
-        let head = of_this_peer.and_then(|asked| asked.line.keys().next()).copied();
+        let head = self.lines.get(to).and_then(|line| line.keys().next()).copied();
         let is_head = head.is_none() || head == number;
         let is_first = self.first().is_none_or(|(first, ..)| Some(first) == number);
-        let takes = of_this_peer.is_none_or(|asked| asked.takes(needs)) && self.all.takes(needs, 1);
-        is_head && is_first && takes
-    }
-    fn forget_if_idle(&mut self, peer: &PeerId) {
-        if self.peers.get(peer).is_some_and(|asked| asked.load.requests == 0 && asked.line.is_empty()) {
-            self.peers.remove(peer);
-        }
+        is_head && is_first && self.takes(to, needs) && self.all.takes(needs, 1)
     }
 }
 
@@ -150,10 +138,12 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut inside = self.gate.lock();
         inside.all.remove(self.bytes);
-        if let Some(asked) = inside.peers.get_mut(&self.to) {
-            asked.load.remove(self.bytes);
+        if let Some(load) = inside.loads.get_mut(&self.to) {
+            load.remove(self.bytes);
+            if load.requests == 0 {
+                inside.loads.remove(&self.to);
+            }
         }
-        inside.forget_if_idle(&self.to);
         let next = inside.next();
         drop(inside);
         wake(next);
@@ -180,18 +170,21 @@ impl Place<'_> {
                 *self.number.insert(inside.next_number)
             }
         };
-        inside.peers.entry(self.to).or_default().line.insert(number, (needs, cx.waker().clone()));
+        inside.lines.entry(self.to).or_default().insert(number, (needs, cx.waker().clone()));
+        // It was woken, and needs more than there is: the turn is somebody else's.
+        let next = inside.next();
+        drop(inside);
+        wake(next);
         Poll::Pending
     }
     /// `None`: others were faster, or it needs more room than it said.
     fn pass(&mut self, bytes: usize) -> Option<Pass> {
         let mut inside = self.gate.lock();
-        let of_this_peer = inside.peers.get(&self.to);
-        if !(of_this_peer.is_none_or(|asked| asked.takes(bytes)) && inside.all.takes(bytes, 1)) {
+        if !(inside.takes(&self.to, bytes) && inside.all.takes(bytes, 1)) {
             return None;
         }
         inside.all.add(bytes);
-        inside.peers.entry(self.to).or_default().load.add(bytes);
+        inside.loads.entry(self.to).or_default().add(bytes);
         Some(Pass { gate: self.gate.clone(), to: self.to, bytes })
     }
 }
@@ -199,10 +192,12 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
         let mut inside = self.gate.lock();
-        if let Some(asked) = inside.peers.get_mut(&self.to) {
-            asked.line.remove(&number);
+        if let Some(line) = inside.lines.get_mut(&self.to) {
+            line.remove(&number);
+            if line.is_empty() {
+                inside.lines.remove(&self.to);
+            }
         }
-        inside.forget_if_idle(&self.to);
         let next = inside.next();
         drop(inside);
         wake(next);
@@ -227,6 +222,13 @@ mod tests {
     }
     fn is_in(entering: &mut Entering<'_>) -> Option<Pass> {
         entering.now_or_never().map(|entered| entered.unwrap().1)
+    }
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
     fn ana_ben_cyn() -> [PeerId; 3] {
         [(); 3].map(|()| PeerId::random())
@@ -268,6 +270,27 @@ mod tests {
         drop(slow);
         drop(is_in(&mut waiting).unwrap());
         drop(waiting);
+        assert!(gate.is_empty());
+    }
+
+    #[test]
+    fn whoever_is_woken_and_needs_too_much_leaves_the_turn_to_the_next() {
+        let (gate, [ana, ben, cyn]) = (Gate::default(), ana_ben_cyn());
+        let to_ana = is_in(&mut enter(&gate, ana, HALF - 10)).unwrap();
+        let to_ben = is_in(&mut enter(&gate, ben, HALF)).unwrap();
+        let (mut ahead, mut long, mut short) =
+            (enter(&gate, cyn, 20), enter(&gate, ana, 100), enter(&gate, cyn, 1));
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        assert!(is_in(&mut ahead).is_none() && is_in(&mut long).is_none());
+        assert!(short.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(to_ben);
+        let ahead = is_in(&mut ahead).unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "it is another's turn, whose length nobody knows yet");
+        assert!(is_in(&mut long).is_none(), "more than ana's half");
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        drop(is_in(&mut short).unwrap());
+        drop((to_ana, ahead, long, short));
         assert!(gate.is_empty());
     }
 
