@@ -46,7 +46,7 @@ pub use envelope::{PeerRecord, SignedEnvelope};
 pub use multiaddr::Multiaddr;
 pub use names::{InvalidProtocol, StreamProtocol};
 pub use peerage_identity::PeerId;
-pub use queue::ShortQueue;
+pub use queue::{ShortQueue, room_kept};
 pub use rng::{Rng, Seed};
 pub use runtime::{Interface, Multicast, Runtime, Timer, Turn, within};
 pub use scope::{Limits, Permit, Refused, Resource, Scope};

@@ -1,24 +1,31 @@
 use std::collections::VecDeque;
 
 /// A queue that mostly has one element, which then costs no allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ShortQueue<T> {
     /// The oldest. `None`: there is none at all.
     first: Option<T>,
-    rest: VecDeque<T>,
+    #[allow(clippy::box_collection, reason = "most have none, and all are moved, inside of messages too")]
+    rest: Option<Box<VecDeque<T>>>,
 }
 /// Room that is kept, so that two that come and go cost nothing either.
 const KEPT: usize = 4;
 
+impl<T: PartialEq> PartialEq for ShortQueue<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+impl<T: Eq> Eq for ShortQueue<T> {}
 impl<T> Default for ShortQueue<T> {
     fn default() -> Self {
-        Self { first: None, rest: VecDeque::new() }
+        Self { first: None, rest: None }
     }
 }
 impl<T> ShortQueue<T> {
     /// How many there are.
     pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
@@ -36,21 +43,23 @@ impl<T> ShortQueue<T> {
     pub fn push_back(&mut self, element: T) {
         match self.first {
             None => self.first = Some(element),
-            Some(_) => self.rest.push_back(element),
+            Some(_) => self.rest.get_or_insert_default().push_back(element),
         }
     }
     /// Puts one before the oldest.
     pub fn push_front(&mut self, element: T) {
         if let Some(second) = self.first.replace(element) {
-            self.rest.push_front(second);
+            self.rest.get_or_insert_default().push_front(second);
         }
     }
     /// Takes the oldest.
     pub fn pop_front(&mut self) -> Option<T> {
         let taken = self.first.take();
-        self.first = self.rest.pop_front();
-        if self.rest.is_empty() && self.rest.capacity() > KEPT {
-            self.rest = VecDeque::new(); // A burst leaves nothing behind.
+        if let Some(rest) = &mut self.rest {
+            self.first = rest.pop_front();
+            if rest.is_empty() && rest.capacity() > KEPT {
+                self.rest = None; // A burst leaves nothing behind.
+            }
         }
         taken
     }
@@ -60,11 +69,14 @@ impl<T> ShortQueue<T> {
     }
     /// From the oldest to the newest.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.first.iter().chain(&self.rest)
+        self.first.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
     /// Gives back room that is not used.
     pub fn shrink(&mut self) {
-        self.rest.shrink_to_fit();
+        match &mut self.rest {
+            Some(rest) if !rest.is_empty() => rest.shrink_to_fit(),
+            rest => *rest = None,
+        }
     }
     /// Drops all of them.
     pub fn clear(&mut self) {
@@ -75,20 +87,42 @@ impl<T> ShortQueue<T> {
 impl<T> FromIterator<T> for ShortQueue<T> {
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
         let mut elements = elements.into_iter();
-        Self { first: elements.next(), rest: elements.collect() }
+        let mut queue = Self { first: elements.next(), rest: None };
+        elements.for_each(|element| queue.push_back(element));
+        queue
     }
 }
 impl<T> IntoIterator for ShortQueue<T> {
     type Item = T;
     type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::collections::vec_deque::IntoIter<T>>;
     fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.rest)
+        self.first.into_iter().chain(self.rest.map_or_else(VecDeque::new, |rest| *rest))
     }
+}
+
+/// For `shrink_to`, each time a list has been emptied: what it needed stays, so that steady work never allocates; of what a
+/// burst left, half goes at a time. Less than `least` is not worth giving back.
+pub fn room_kept(capacity: usize, needed: usize, least: usize) -> usize {
+    if needed < capacity / 4 { (capacity / 2).max(least) } else { capacity }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_follows_what_is_needed() {
+        let mut list: Vec<u8> = Vec::with_capacity(1024);
+        for _ in 0..100 {
+            list.shrink_to(room_kept(list.capacity(), 200, 8));
+        }
+        assert_eq!(list.capacity(), 512, "twice to four times what is needed");
+        for _ in 0..100 {
+            list.shrink_to(room_kept(list.capacity(), 1, 8));
+        }
+        assert_eq!(list.capacity(), 8);
+        assert_eq!(room_kept(0, 0, 8), 0);
+    }
 
     #[test]
     fn first_in_first_out() {
@@ -102,12 +136,13 @@ mod tests {
         assert!(queue.iter().eq(&[3, 4, 5]));
         assert_eq!((queue.pop_front(), queue.pop_front(), queue.pop_front()), (Some(3), Some(4), Some(5)));
         assert_eq!((queue.pop_front(), queue.len()), (None, 0));
+        assert_eq!(queue, ShortQueue::default(), "whatever room was kept");
         queue.push_front(6);
         queue.push_front(5);
         assert_eq!(queue.pop_front(), Some(5));
         assert_eq!(queue.front(), Some(&6));
         (0..100).for_each(|n| queue.push_back(n));
         while queue.pop_front().is_some() {}
-        assert!(queue.rest.capacity() <= KEPT);
+        assert!(queue.rest.is_none());
     }
 }

@@ -68,7 +68,6 @@ pub(crate) enum Input<M> {
         attempt: Attempt,
         result: Result<PeerId, UpgradeFailure>,
     },
-    Link(ConnectionId, ToCore<M>),
     Interfaces(Vec<Interface>),
     Source(SourceId, SourceEvent<M>),
     ClockSet {
@@ -349,11 +348,18 @@ impl<B: NetworkBehaviour> Core<B> {
                     self.on_accepted(connection, attempt, result, now);
                 }
             }
-            Input::Link(connection, what) => self.on_link(connection, what),
             Input::Interfaces(all) => self.deliveries.push_back(Delivery::Interfaces(all)),
             Input::Source(source, event) => self.deliveries.push_back(Delivery::Source(source, event)),
             Input::ClockSet { unix } => self.deliveries.push_back(Delivery::ClockSet(unix)),
         }
+        self.settle(now);
+    }
+
+    /// A connection tells something. Apart from other inputs, because there are millions of these: they are moved less often,
+    /// and a behaviour that has just been asked for commands is not asked again. Who drives has [settled](Self::settle).
+    pub(crate) fn hear(&mut self, connection: ConnectionId, what: ToCore<B::Message>, now: Instant) {
+        self.now = self.now.max(now);
+        self.on_link(connection, what);
         self.settle(now);
     }
 

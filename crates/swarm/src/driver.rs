@@ -565,10 +565,10 @@ impl<B: NetworkBehaviour> Swarm<B> {
                 self.touched.remove(&id);
                 // "Once per job, in order per connection, before its ConnectionClosed": there is no task left to run them.
                 for (job, run) in mailbox.iter().flat_map(|mailbox| mailbox.take_jobs()) {
-                    self.core.handle(Input::Link(id, ToCore::Job(job, task::run(run))), now);
+                    self.core.hear(id, ToCore::Job(job, task::run(run)), now);
                 }
             }
-            self.core.handle(Input::Link(id, what), now);
+            self.core.hear(id, what, now);
         }
         self.batch = batch;
         true

@@ -9,7 +9,7 @@ pub(crate) use self::{
 
 use self::{
     io::{BUDGET, Wrote, violation},
-    mailbox::Job,
+    mailbox::{FEW, Job},
 };
 use crate::{
     JobId,
@@ -17,7 +17,7 @@ use crate::{
     shim::{Shim, ToCore, ToLink},
     upgrade::Upgraded,
 };
-use peerage_core::{Bound, Code, ConnectionId, Instant, Runtime, Timer, Turn};
+use peerage_core::{Bound, Code, ConnectionId, Instant, Runtime, Timer, Turn, room_kept};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -240,8 +240,9 @@ impl<M: Send + 'static> Task<M> {
             self.mailbox.listen_for_word(); // Before the core can take what is told.
         }
         let bytes = std::mem::take(&mut self.shim.decoded_bytes);
+        let needed = self.shim.to_core.len();
         self.mailbox.deliver(&mut self.shim.to_core, bytes, self.link.is_starved());
-        self.shim.to_core.shrink_to(MAILBOX.get()); // A burst leaves nothing behind.
+        self.shim.to_core.shrink_to(room_kept(self.shim.to_core.capacity(), needed, FEW));
         if self.mailbox.must_be_listed() {
             self.ready.list(self.id);
         }

@@ -3,7 +3,7 @@ use crate::{
     JobId,
     shim::{ToCore, ToLink},
 };
-use peerage_core::{Bound, ConnectionId, ShortQueue};
+use peerage_core::{Bound, ConnectionId, room_kept};
 use std::{
     collections::VecDeque,
     sync::{
@@ -35,6 +35,9 @@ pub(crate) const MAILBOX_EVENTS: Bound = Bound {
     policy: "wait: nothing is read from the connection",
 };
 
+/// Room for so many is not given back before the connection is quiet.
+pub(super) const FEW: usize = 8;
+
 /// Work that a behaviour asked for.
 pub(crate) type Job<M> = Box<dyn FnOnce() -> M + Send>;
 
@@ -52,7 +55,7 @@ struct ToLinkQueue<M> {
     task: Option<Waker>,
 }
 struct ToCoreQueue<M> {
-    events: ShortQueue<(usize, ToCore<M>)>,
+    events: VecDeque<(usize, ToCore<M>)>,
     messages: usize,
     bytes: usize,
     /// The task stopped decoding.
@@ -65,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<M> Mailbox<M> {
     pub(crate) fn new() -> Arc<Self> {
-        let queue = ToCoreQueue { events: ShortQueue::default(), messages: 0, bytes: 0, full: false };
+        let queue = ToCoreQueue { events: VecDeque::new(), messages: 0, bytes: 0, full: false };
         Arc::new(Self {
             to_link: Mutex::new(ToLinkQueue { commands: Vec::new(), task: None }),
             to_core: Mutex::new(queue),
@@ -86,17 +89,17 @@ impl<M> Mailbox<M> {
             task.wake_by_ref();
         }
     }
-    /// Moves what the core asked of the connection since the last time to `into`, which is empty. Both keep a little
-    /// room, so that a command now and then costs no allocation.
+    /// Moves what the core asked of the connection since the last time to `into`, which is empty. Both keep the room they
+    /// need, so that commands cost no allocation.
     pub(super) fn take_commands(&self, into: &mut Vec<ToLink<M>>) {
-        const KEPT: usize = 8;
-        into.shrink_to(KEPT);
-        std::mem::swap(into, &mut lock(&self.to_link).commands);
+        let mut to_link = lock(&self.to_link);
+        into.shrink_to(room_kept(into.capacity(), to_link.commands.len(), FEW));
+        std::mem::swap(into, &mut to_link.commands);
     }
     /// The connection is quiet: gives back room that is not used.
     pub(super) fn shrink(&self) {
         lock(&self.to_link).commands.shrink_to_fit();
-        lock(&self.to_core).events.shrink();
+        lock(&self.to_core).events.shrink_to_fit();
     }
     /// Whoever takes the end runs what was not run.
     pub(super) fn leave_jobs(&self, jobs: impl Iterator<Item = (JobId, Job<M>)>) {
@@ -127,6 +130,9 @@ impl<M> Mailbox<M> {
         let messages = events.iter().filter(|event| matches!(event, ToCore::Message(..))).count();
         let each = bytes.checked_div(messages).unwrap_or(0);
         let mut queue = lock(&self.to_core);
+        let needed = queue.events.len().saturating_add(events.len());
+        let room = room_kept(queue.events.capacity(), needed, FEW);
+        queue.events.shrink_to(room);
         for event in events.drain(..) {
             let bytes = if matches!(event, ToCore::Message(..)) { each } else { 0 };
             queue.messages += usize::from(matches!(event, ToCore::Message(..)));
