@@ -73,7 +73,7 @@ impl Parcel {
     }
     fn rpc(&self) -> Rpc {
         match &self.what {
-            What::News(all) => Rpc::subscriptions(all.clone()),
+            What::News(all) => Rpc::subscriptions(all.iter().cloned()),
             What::Message(raw) => Rpc::message(Message::to_send(raw.clone())),
         }
     }
@@ -311,7 +311,7 @@ impl Neighbour {
             sent: VecDeque::new(),
         });
         if !cx.ours.is_empty() {
-            let hello = Rpc::subscriptions(cx.ours.iter().map(Subscription::to).collect());
+            let hello = Rpc::subscriptions(cx.ours.iter().map(Subscription::to));
             cx.outbox.send(stream, Traffic::Rpc(hello));
         }
         self.feed(cx);

@@ -43,7 +43,7 @@ pub enum Traffic {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rpc {
     /// Changes.
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Box<[Subscription]>,
     /// In the order they were sent. Nearly always one.
     pub publish: ShortQueue<Message>,
     /// Entries beyond the bounds, not kept.
@@ -309,8 +309,8 @@ impl Subscription {
 
 impl Rpc {
     /// News of subscriptions.
-    pub fn subscriptions(subscriptions: Vec<Subscription>) -> Self {
-        Self { subscriptions, ..Self::default() }
+    pub fn subscriptions(subscriptions: impl IntoIterator<Item = Subscription>) -> Self {
+        Self { subscriptions: subscriptions.into_iter().collect(), ..Self::default() }
     }
     /// One message.
     pub fn message(message: Message) -> Self {
@@ -319,14 +319,14 @@ impl Rpc {
 }
 impl Wire for Rpc {
     fn decode(mut bytes: Bytes) -> Result<Self, InvalidMessage> {
-        let mut rpc = Self::default();
+        let (mut rpc, mut subscriptions) = (Self::default(), Vec::new());
         let mut at = 0;
         while let Some(field) = proto::field_at(&bytes, at)? {
             at = field.end();
             match field.number() {
-                1 if rpc.subscriptions.len() < RPC_SUBSCRIPTIONS_MAX.get() => {
+                1 if subscriptions.len() < RPC_SUBSCRIPTIONS_MAX.get() => {
                     let news = Reader::new(bytes.slice(field.bytes()?));
-                    rpc.subscriptions.push(Subscription::decode(news)?);
+                    subscriptions.push(Subscription::decode(news)?);
                 }
                 // A small message that is kept must not pin a large RPC; the last one has its bytes to itself.
                 2 if rpc.publish.len() < RPC_MESSAGES_MAX.get() => {
@@ -346,6 +346,7 @@ impl Wire for Rpc {
                 _ => {} // What gossipsub says besides.
             }
         }
+        rpc.subscriptions = subscriptions.into();
         Ok(rpc)
     }
     fn encoded_len(&self) -> usize {

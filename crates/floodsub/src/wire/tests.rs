@@ -97,7 +97,8 @@ fn an_rpc_is_the_same_in_both_directions() {
         subscriptions: vec![
             Subscription::to(&Topic::new("lan")),
             Subscription { subscribe: false, topic: Some(Topic::new("")) },
-        ],
+        ]
+        .into(),
         publish: [hello(), hello()].into_iter().collect(),
         excess: 0,
     };
@@ -124,7 +125,7 @@ fn every_change_of_a_signed_byte_breaks_the_signature() {
 #[test]
 fn any_bytes_are_an_rpc_or_an_error() {
     let rpc = Rpc {
-        subscriptions: vec![Subscription::to(&Topic::new("lan"))],
+        subscriptions: [Subscription::to(&Topic::new("lan"))].into(),
         publish: [hello()].into_iter().collect(),
         excess: 0,
     };

@@ -274,7 +274,7 @@ fn a_peers_topics_are_bounded() {
     let (_, theirs, _) = neighbour(&mut solo, 1);
     for batch in 0..2 {
         let all = (0..700).map(|n| Subscription::to(&Topic::new(format!("{batch}/{n}"))));
-        solo.peer_sends(theirs, Traffic::Rpc(Rpc::subscriptions(all.collect())));
+        solo.peer_sends(theirs, Traffic::Rpc(Rpc::subscriptions(all)));
     }
     assert_eq!(solo.app(|flood| flood.topics_of(&id(1)).count()), 1_024);
     assert_eq!(solo.behaviour().stats().excess, 377);
