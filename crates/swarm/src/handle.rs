@@ -172,11 +172,14 @@ impl<B: NetworkBehaviour> Handle<B> {
     ///
     /// # Errors
     /// If the swarm has ended.
-    pub async fn post(&self, work: impl FnOnce(&mut Swarm<B>) + Send + 'static) -> Result<(), HandleError> {
+    pub fn post<F>(&self, work: F) -> impl Future<Output = Result<(), HandleError>> + Send
+    where
+        F: FnOnce(&mut Swarm<B>) + Send + 'static,
+    {
         let command = Box::new(move |running: &mut Running<B>| {
             let _ = running.guarded(|running| work(&mut running.swarm));
         });
-        self.alive.inbox.push(command).await
+        self.alive.inbox.push(command)
     }
     /// Asks something of the behaviour and does not wait for it, not even for room: for what is said at the end of something,
     /// in a `Drop`. Nothing happens if the swarm has ended; a panic of the closure is logged.

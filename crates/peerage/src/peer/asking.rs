@@ -89,18 +89,21 @@ impl Peer {
         let response = self.ask(to, ask, pass).await?;
         cbor::decode(&response).map_err(RequestError::Decoding)
     }
-    /// Bytes both ways.
-    async fn ask(&self, to: PeerId, ask: Ask<Bytes>, pass: Pass) -> Answer {
+    /// Bytes both ways. No `async fn`: what is asked goes to the swarm, and is no part of what waits.
+    fn ask(&self, to: PeerId, ask: Ask<Bytes>, pass: Pass) -> impl Future<Output = Answer> + Send {
         let (handle, router) = (&self.shared.handle, &self.shared.router);
         let (reply, answer) = oneshot::channel();
         let (routes, caller) = (router.clone(), Caller::new(reply, pass));
-        handle.post(move |swarm| hand_over(swarm, &routes, to, ask, caller)).await?;
-        let mut given_up = GivenUp { handle, router, armed: true };
-        let answer = answer.await;
-        given_up.armed = false;
-        match answer {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(handle.ended().await.into()),
+        let posted = handle.post(move |swarm| hand_over(swarm, &routes, to, ask, caller));
+        async move {
+            posted.await?;
+            let mut given_up = GivenUp { handle, router, armed: true };
+            let answer = answer.await;
+            given_up.armed = false;
+            match answer {
+                Ok(answer) => answer,
+                Err(oneshot::Canceled) => Err(handle.ended().await.into()),
+            }
         }
     }
 }
