@@ -25,14 +25,14 @@ impl Node for Handle {
             Transport::TcpNoise => return Err(failed("`Peer` prefers TLS")),
         };
         let on = setup.serves.map(|_| on);
-        // As many streams as the bare swarm beside it allows (`node.rs`).
+        // As many streams as the bare swarm beside it allows (`node.rs`, `requests.rs`).
         let many = |builder: SwarmBuilder| {
             Ok(builder.with_quic_config(|mut config| {
                 config.max_concurrent_stream_limit = 4096;
                 config
             }))
         };
-        let builder = Peer::lan("bench").ephemeral().without_mdns().listen(on).configure(many);
+        let builder = Peer::lan("bench").ephemeral().without_mdns().listen(on).request_streams(4096).configure(many);
         let peer = builder.await.map_err(failed)?;
         if setup.serves.is_some() {
             let answer = |_from: PeerId, body: Body| async move { Ok::<_, Refusal>(body) };

@@ -364,3 +364,39 @@ async fn streams_are_opened_and_accepted() {
     assert_eq!(error.code(), "stream.unsupported");
     assert!(ana.open_stream(ben.id(), "nameless").await.is_err());
 }
+
+#[tokio::test]
+async fn as_many_are_under_way_to_a_peer_as_was_said() {
+    for (streams, most) in [(Some(2), 2), (Some(150), 150), (None, 100)] {
+        let mut builder = Peer::lan("test").ephemeral().without_mdns().listen([TCP]);
+        if let Some(streams) = streams {
+            builder = builder.request_streams(streams);
+        }
+        let ana = builder.await.unwrap();
+        // Whoever answers must not be what holds them up.
+        let ben =
+            Peer::lan("test").ephemeral().without_mdns().listen([TCP]).request_streams(1000).await.unwrap();
+        soon(ana.connect(ben.addresses().await.unwrap().remove(0))).await.unwrap();
+        let (now, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let highest = seen.clone();
+        ben.serve("/count/1", move |_: PeerId, (): ()| {
+            let (now, seen) = (now.clone(), seen.clone());
+            async move {
+                seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                while seen.load(Ordering::SeqCst) < most {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await; // If there are more, they come.
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        })
+        .await
+        .unwrap();
+        let asked = (0..200).map(|_| ana.request::<()>(ben.id(), "/count/1", &()));
+        for answer in soon(join_all(asked)).await {
+            answer.unwrap();
+        }
+        assert_eq!(highest.load(Ordering::SeqCst), most);
+    }
+}

@@ -46,6 +46,7 @@ pub struct PeerBuilder {
     mdns: Option<LanConfig>,
     agent: Option<String>,
     reading: Reading,
+    request_streams: Option<usize>,
     configure: Configure,
 }
 
@@ -65,6 +66,7 @@ impl PeerBuilder {
             mdns: Some(LanConfig { auto_dial: true, ..LanConfig::default() }),
             agent: None,
             reading: Reading::Signed,
+            request_streams: None,
             configure: Box::new(Ok),
         }
     }
@@ -100,6 +102,11 @@ impl PeerBuilder {
     pub fn unsigned(self) -> Self {
         Self { reading: Reading::Lenient, ..self }
     }
+    /// How many requests of ours may be under way to one peer, and how many of theirs per connection and protocol. Default:
+    /// 100, as rust-libp2p accepts; see the bound `request.streams`. Over QUIC a connection's limit on streams holds too.
+    pub fn request_streams(self, streams: usize) -> Self {
+        Self { request_streams: Some(streams), ..self }
+    }
     /// Anything else: transports, time-outs, limits. What was configured before is kept.
     pub fn configure(
         self,
@@ -115,6 +122,11 @@ impl PeerBuilder {
         let agent =
             self.agent.unwrap_or_else(|| format!("peerage/{} ({})", env!("CARGO_PKG_VERSION"), self.name));
         let (mdns, reading) = (self.mdns, self.reading);
+        let requests = Requests::new(Plain, []);
+        let requests = match self.request_streams {
+            Some(streams) => requests.streams(streams),
+            None => requests,
+        };
         let runtime: Arc<dyn Runtime> = Arc::new(runtime);
         let shares = files::Behaviour::new(&keypair, runtime.clone());
         let files = shares.control();
@@ -138,7 +150,7 @@ impl PeerBuilder {
                     identify: identify::Behaviour::new(config),
                     ping: ping::Behaviour::default(),
                     mdns: mdns.map(|config| mdns::Behaviour::from_config(config, key.public().to_peer_id())),
-                    requests: Requests::new(Plain, []),
+                    requests,
                     streams,
                     files: Some(shares),
                 })
