@@ -25,6 +25,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
         work();
     }
+    /// How many threads run tasks.
+    fn threads(&self) -> usize {
+        1
+    }
     /// A timer, not set.
     fn timer(&self) -> Box<dyn Timer>;
     /// What a task with more to do waits for, so that others come first.

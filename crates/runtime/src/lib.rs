@@ -36,7 +36,7 @@ use peerage_core::{Bound, Instant, Interface, Multicast, Runtime, Seed};
 use peerage_identity::crypto;
 use std::{net::SocketAddr, time::Duration};
 use timer::Timer;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Every bound of this crate: see the table in `ARCHITECTURE.md`.
 pub const BOUNDS: &[Bound] = &[
@@ -87,6 +87,12 @@ impl Runtime for Tokio {
     }
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
         drop(self.handle.spawn_blocking(work));
+    }
+    fn threads(&self) -> usize {
+        match self.handle.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => 1,
+            _ => self.handle.metrics().num_workers(),
+        }
     }
     fn timer(&self) -> Box<dyn peerage_core::Timer> {
         Box::new(Timer::new(self.handle.clone(), self.clock))

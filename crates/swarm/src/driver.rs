@@ -11,9 +11,9 @@ use crate::{
         limits::{Machine, RESERVE},
     },
     error::AttemptError,
-    link::{Link, LinkCommand},
+    link::LinkCommand,
     shim::{Shim, ToCore, ToLink},
-    task::{self, Io, Mailbox, Ready, Task},
+    task::{self, Helpers, Io, Mailbox, Ready, Task},
     upgrade::{UpgradeError, Upgraded, Upgrades, secure},
 };
 use bytes::BytesMut;
@@ -82,6 +82,7 @@ pub struct Swarm<B: NetworkBehaviour> {
     /// Have commands and were not woken.
     touched: BTreeSet<ConnectionId>,
     ready: Arc<Ready>,
+    helpers: Arc<Helpers>,
     results: Arc<Results>,
     /// Incoming connections that wait for the core's word.
     incoming: BTreeMap<ConnectionId, BoxFuture<'static, io::Result<Raw>>>,
@@ -167,6 +168,7 @@ impl<B: NetworkBehaviour> Swarm<B> {
             mailboxes: BTreeMap::new(),
             touched: BTreeSet::new(),
             ready: Arc::default(),
+            helpers: Arc::default(),
             results: Arc::default(),
             incoming: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -404,8 +406,8 @@ impl<B: NetworkBehaviour> Swarm<B> {
                     self.mailboxes.insert(id, mailbox.clone());
                     let shim = Shim::new(protocols);
                     let runtime = self.runtime.clone();
-                    let task =
-                        Task::new(id, upgraded, Link::new(about), shim, runtime, mailbox, self.ready.clone());
+                    let (ready, helpers) = (self.ready.clone(), self.helpers.clone());
+                    let task = Task::new(about, upgraded, shim, runtime, mailbox, ready, helpers);
                     self.runtime.spawn(task.boxed());
                 }
             }

@@ -80,6 +80,7 @@ pub const BOUNDS: &[Bound] = &[
     task::MAILBOX_BYTES,
     task::MAILBOX_EVENTS,
     task::JOBS,
+    task::HELPERS,
     task::PART,
     task::BUFFERS,
     task::SEALERS,

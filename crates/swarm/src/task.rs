@@ -1,23 +1,25 @@
 //! One task per connection: the shell around its link. Read, open, feed; drain, seal, write.
 mod io;
+mod jobs;
 mod mailbox;
 
 pub(crate) use self::{
     io::{BUFFERS, Io, PART, SEALERS, Sealed},
+    jobs::{HELPERS, Helpers, JOBS, run},
     mailbox::{MAILBOX, MAILBOX_BYTES, MAILBOX_EVENTS, Mailbox, Ready},
 };
 
 use self::{
     io::{BUDGET, Wrote, violation},
-    mailbox::{FEW, Job},
+    jobs::Jobs,
+    mailbox::FEW,
 };
 use crate::{
-    JobId,
-    link::{Link, LinkCommand},
+    link::{About, Link, LinkCommand},
     shim::{Shim, ToCore, ToLink},
     upgrade::Upgraded,
 };
-use peerage_core::{Bound, Code, ConnectionId, Instant, Runtime, Timer, Turn, room_kept};
+use peerage_core::{Code, ConnectionId, Instant, Runtime, Timer, Turn, room_kept};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -27,13 +29,6 @@ use std::{
     time::Duration,
 };
 
-/// Jobs of one connection that wait to be run.
-pub(crate) const JOBS: Bound = Bound {
-    name: "swarm.task.jobs",
-    default: 64,
-    unit: "jobs",
-    policy: "wait: nothing is read from the connection",
-};
 /// How long a closing connection may take to flush.
 const CLOSING: Duration = Duration::from_secs(2);
 /// How long what came before the peer's end waits for the core to take it.
@@ -66,7 +61,7 @@ pub(crate) struct Task<M> {
     io: Io,
     link: Link,
     shim: Shim<M>,
-    jobs: VecDeque<(JobId, Job<M>)>,
+    jobs: Jobs<M>,
     /// Kept empty: room for what the core asks.
     commands: Vec<ToLink<M>>,
     closing: Option<(Code, Instant)>,
@@ -90,13 +85,13 @@ impl<M> Unpin for Task<M> {}
 
 impl<M: Send + 'static> Task<M> {
     pub(crate) fn new(
-        id: ConnectionId,
+        about: About,
         upgraded: Upgraded,
-        mut link: Link,
         shim: Shim<M>,
         runtime: Arc<dyn Runtime>,
         mailbox: Arc<Mailbox<M>>,
         ready: Arc<Ready>,
+        helpers: Arc<Helpers>,
     ) -> Self {
         let Upgraded { mut io, plain, .. } = upgraded;
         let mut ended = None;
@@ -106,6 +101,8 @@ impl<M: Send + 'static> Task<M> {
             ended = Some(Err(violation(code)));
         }
         let timer = runtime.timer();
+        let id = about.connection;
+        let mut link = Link::new(about);
         link.let_replies_wait();
         Self {
             id,
@@ -121,7 +118,7 @@ impl<M: Send + 'static> Task<M> {
             io,
             link,
             shim,
-            jobs: VecDeque::new(),
+            jobs: Jobs::new(helpers),
             commands: Vec::new(),
             closing: None,
             close_sent: false,
@@ -164,7 +161,7 @@ impl<M: Send + 'static> Task<M> {
                         self.shim.send(on, message, receipt, counted);
                     }
                 }
-                ToLink::Job(id, job) => self.jobs.push_back((id, job)),
+                ToLink::Job(id, job) => self.jobs.push(id, job),
                 ToLink::Protocols(protocols) => self.shim.set_protocols(protocols),
             }
         }
@@ -207,7 +204,7 @@ impl<M: Send + 'static> Task<M> {
             self.shim.shrink();
             self.mailbox.shrink();
             self.commands.shrink_to_fit();
-            self.jobs.shrink_to_fit();
+            self.jobs.shrink();
         } else {
             self.quiet_in = (self.quiet_in * 2).min(SELDOM);
             self.quiet_at = Some(look_after(now, self.quiet_in));
@@ -248,13 +245,9 @@ impl<M: Send + 'static> Task<M> {
         }
     }
 
-    fn run_jobs(&mut self) -> bool {
+    fn run_jobs(&mut self, waker: &Waker) -> bool {
         const AT_ONCE: usize = 8;
-        for _ in 0..AT_ONCE {
-            let Some((id, job)) = self.jobs.pop_front() else { return false };
-            self.shim.to_core.push_back(ToCore::Job(id, run(job)));
-        }
-        !self.jobs.is_empty()
+        self.jobs.run(AT_ONCE, &mut self.shim.to_core, &*self.runtime, waker)
     }
 
     /// The peer ended the connection, and the core has not taken all that came before: it was sent in good faith.
@@ -267,7 +260,7 @@ impl<M: Send + 'static> Task<M> {
 
     fn finish(&mut self, how: Result<Code, std::io::Error>) {
         if !std::mem::replace(&mut self.told, true) {
-            self.mailbox.leave_jobs(self.jobs.drain(..));
+            self.mailbox.leave_jobs(self.jobs.end(&mut self.shim.to_core));
             self.shim.to_core.push_back(ToCore::Closed(how));
             self.tell_core();
         }
@@ -328,7 +321,8 @@ impl<M: Send + 'static> Future for Task<M> {
             // Whether anything was done, and whether to look at everything once more before waiting.
             let mut progress = this.take_commands(now);
             let mut again = false;
-            let may_read = this.update_room() && this.jobs.len() < JOBS.get();
+            let had_room = this.jobs.has_room();
+            let may_read = this.update_room() && had_room;
             this.link.on_room();
             this.send_replies(now);
 
@@ -342,7 +336,8 @@ impl<M: Send + 'static> Future for Task<M> {
                 }
             }
             this.pump(now);
-            let more_jobs = this.run_jobs();
+            let more_jobs = this.run_jobs(cx.waker());
+            again |= !had_room && this.jobs.has_room();
             if let Some((code, until)) = this.closing
                 && !this.close_sent
                 && (this.link.is_empty(&this.shim) || now >= until || this.ended.is_some())
@@ -430,16 +425,13 @@ impl<M> Drop for Task<M> {
         if self.told {
             return;
         }
-        self.mailbox.leave_jobs(self.jobs.drain(..));
+        let mut told = VecDeque::new();
+        self.mailbox.leave_jobs(self.jobs.end(&mut told));
         let error = std::io::Error::other("the connection's task was ended");
-        self.mailbox.deliver(&mut VecDeque::from([ToCore::Closed(Err(error))]), 0, false);
+        told.push_back(ToCore::Closed(Err(error)));
+        self.mailbox.deliver(&mut told, 0, false);
         if self.mailbox.must_be_listed() {
             self.ready.list(self.id);
         }
     }
-}
-
-/// Runs a job; `None` if it panicked.
-pub(crate) fn run<M>(job: Job<M>) -> Option<M> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).ok()
 }

@@ -9,7 +9,12 @@ use peerage_swarm::{
     Code, Config, ConnectionError, ConnectionLimits, DialError, DialOpts, PeerCondition, PeerId, StreamError,
     SwarmEvent,
 };
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    thread::ThreadId,
+    time::Duration,
+};
 use support::{Node, Seen, connect, node, node_with, run, within};
 
 #[tokio::test]
@@ -219,6 +224,91 @@ async fn jobs_come_back_in_order_and_one_that_panics_is_told() {
     run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().jobs.len() == 200).await;
     let expected: Vec<_> = (0..200).map(|n| (n != 100).then(|| format!("{n}"))).collect();
     assert_eq!(a.behaviour().jobs, expected);
+}
+
+/// Of these jobs, told in the order they were asked for.
+fn told(all: usize) -> Vec<Option<String>> {
+    (0..all).map(|n| Some(n.to_string())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn another_thread_helps_with_many_jobs_and_they_come_back_in_order() {
+    let (mut a, mut b) = (node(), node());
+    let b_id = connect(&mut a, &mut b).await;
+    let by = Arc::new(Mutex::new(Vec::new()));
+    let mut helped = 0;
+    for round in 1..=20 {
+        a.behaviour_mut().jobs.clear();
+        a.behaviour_mut().work_slowly(b_id, 100, &by);
+        run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().jobs.len() == 100).await;
+        assert_eq!(a.behaviour().jobs, told(100), "round {round}");
+        let by: HashSet<ThreadId> = by.lock().unwrap().drain(..).collect();
+        helped += usize::from(by.len() > 1);
+    }
+    assert!(helped >= 5, "one thread ran all of them, {helped} of 20 times it did not");
+}
+
+/// The task runs all but one of so many that nothing is read; that one is the helper's, who takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn reading_goes_on_after_many_jobs_whoever_ran_the_last() {
+    let (mut a, mut b) = (node(), node());
+    let b_id = connect(&mut a, &mut b).await;
+    let stream = a.behaviour_mut().open(b_id, "/echo");
+    for round in 1..=20 {
+        a.behaviour_mut().jobs.clear();
+        let threads = Arc::new(Mutex::new(Vec::new()));
+        a.behaviour_mut().work_on(b_id, 66, move |_| {
+            let (me, mut threads) = (std::thread::current().id(), threads.lock().unwrap());
+            let helps = threads.len() < 60 && threads.first().is_some_and(|first| *first != me);
+            if helps && !threads.contains(&me) {
+                threads.push(me);
+                drop(threads);
+                return std::thread::sleep(Duration::from_millis(20));
+            }
+            threads.push(me);
+            drop(threads);
+            std::thread::sleep(Duration::from_micros(20));
+        });
+        a.behaviour_mut().send(stream, "heard?");
+        let mut nodes = [&mut a, &mut b];
+        let both = run(&mut nodes, |nodes| {
+            nodes[0].behaviour().messages == round && nodes[0].behaviour().jobs.len() == 66
+        });
+        tokio::time::timeout(Duration::from_secs(2), both).await.expect("nobody waits for a timer");
+    }
+}
+
+#[tokio::test]
+async fn nobody_helps_where_there_is_one_thread() {
+    let (mut a, mut b) = (node(), node());
+    let b_id = connect(&mut a, &mut b).await;
+    let by = Arc::new(Mutex::new(Vec::new()));
+    a.behaviour_mut().work_slowly(b_id, 100, &by);
+    run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().jobs.len() == 100).await;
+    assert_eq!(by.lock().unwrap().iter().collect::<HashSet<_>>().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn jobs_are_told_once_and_before_the_end_whenever_that_comes() {
+    for jobs in [1, 3, 4, 20, 100] {
+        for late in [0, 1, 3, 6] {
+            let (mut a, mut b) = (node(), node());
+            let b_id = connect(&mut a, &mut b).await;
+            let by = Arc::new(Mutex::new(Vec::new()));
+            a.behaviour_mut().work_slowly(b_id, jobs, &by);
+            within(&mut [&mut a, &mut b], tokio::time::sleep(Duration::from_millis(late))).await;
+            if late % 2 == 0 {
+                a.disconnect_peer_id(b_id).unwrap();
+            } else {
+                drop(b);
+                b = node();
+            }
+            run(&mut [&mut a, &mut b], |nodes| nodes[0].behaviour().closed.len() == 1).await;
+            assert_eq!(a.behaviour().jobs, told(jobs), "{jobs} jobs, ended after {late} ms");
+            assert_eq!(a.behaviour().jobs_when_closed, jobs);
+            assert_eq!(by.lock().unwrap().len(), jobs, "each is run once");
+        }
+    }
 }
 
 #[tokio::test]

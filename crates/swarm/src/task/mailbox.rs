@@ -102,7 +102,8 @@ impl<M> Mailbox<M> {
         lock(&self.to_core).events.shrink_to_fit();
     }
     /// Whoever takes the end runs what was not run.
-    pub(super) fn leave_jobs(&self, jobs: impl Iterator<Item = (JobId, Job<M>)>) {
+    pub(super) fn leave_jobs(&self, jobs: impl IntoIterator<Item = (JobId, Job<M>)>) {
+        let jobs = jobs.into_iter();
         lock(&self.to_link).commands.splice(0..0, jobs.map(|(id, job)| ToLink::Job(id, job)));
     }
     /// Jobs that the task did not run before it ended, in order.

@@ -12,7 +12,14 @@ use peerage_swarm::{
     Receipt, RecvBuf, Source, SourceEvent, SourceId, Stream, StreamError, StreamEvent, StreamId,
     StreamProtocol, StreamRef, Swarm, SwarmEvent, Target, Upgrades,
 };
-use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    thread::ThreadId,
+    time::Duration,
+};
 
 pub type Node = Swarm<Seen>;
 
@@ -122,6 +129,7 @@ pub struct Seen {
     pub closed: Vec<String>,
     pub incoming_failed: Vec<String>,
     pub jobs: Vec<Option<String>>,
+    pub jobs_when_closed: usize,
     pub was_told_to_say_goodbye: bool,
     /// From sources.
     pub heard: Vec<String>,
@@ -194,6 +202,24 @@ impl Seen {
             });
         }
     }
+    /// Jobs that do this with their number.
+    pub fn work_on(&mut self, peer: PeerId, jobs: usize, work: impl Fn(usize) + Clone + Send + 'static) {
+        for n in 0..jobs {
+            let work = work.clone();
+            self.outbox.offload(self.connections[&peer], move || {
+                work(n);
+                Text(Bytes::from(n.to_string()))
+            });
+        }
+    }
+    /// Jobs that take a while, and note which threads ran them.
+    pub fn work_slowly(&mut self, peer: PeerId, jobs: usize, by: &Arc<Mutex<Vec<ThreadId>>>) {
+        let by = by.clone();
+        self.work_on(peer, jobs, move |_| {
+            std::thread::sleep(Duration::from_micros(300));
+            by.lock().unwrap().push(std::thread::current().id());
+        });
+    }
     pub fn story(&self, of: StreamId) -> Vec<String> {
         self.stories.get(&of).cloned().unwrap_or_default()
     }
@@ -234,6 +260,7 @@ impl NetworkBehaviour for Seen {
                 self.connections.insert(peer, connection);
             }
             FromSwarm::ConnectionClosed { cause, .. } => {
+                self.jobs_when_closed = self.jobs.len();
                 self.closed.push(cause.map_or_else(|| "we closed it".into(), ToString::to_string));
             }
             FromSwarm::IncomingFailed { error, .. } => self.incoming_failed.push(error.to_string()),
