@@ -362,7 +362,8 @@ impl<M, E> Outbox<M, E> {
     pub fn splice(&mut self, a: StreamId, b: StreamId, limits: SpliceLimits) {
         self.push(Command::Splice(a, b, limits));
     }
-    /// Runs a job on the connection's task; its result arrives in `on_job`, in order per connection.
+    /// Runs a job on the connection's task, or, when several wait, on another thread as well, so that two of one connection may run at
+    /// the same time; results arrive in `on_job`, in order per connection.
     pub fn offload(&mut self, on: ConnectionId, job: impl FnOnce() -> M + Send + 'static) -> JobId {
         let id = JobId { seq: self.seq(), route: Route::default() };
         self.push(Command::Offload { id, on, job: Box::new(job) });
