@@ -46,7 +46,7 @@ async fn two_talk() {
     a.with(move |seen| seen.finish(stream)).await.unwrap();
     let story = loop {
         let (story, ended) =
-            a.with(move |seen| (seen.story(stream), seen.ended(stream).is_some())).await.unwrap();
+            a.with(move |seen| (seen.story(stream).to_vec(), seen.ended(stream).is_some())).await.unwrap();
         if ended {
             break story;
         }
