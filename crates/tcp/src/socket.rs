@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io,
     pin::pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
@@ -19,11 +19,14 @@ pub(crate) const READ: Bound = Bound {
 };
 
 /// A connected socket.
-pub(crate) struct Socket(TcpStream);
+pub(crate) struct Socket {
+    stream: TcpStream,
+    closed: bool,
+}
 
 impl Socket {
     pub(crate) fn raw(stream: TcpStream) -> Raw {
-        Raw::Socket(Box::new(Self(stream)))
+        Raw::Socket(Box::new(Self { stream, closed: false }))
     }
 }
 
@@ -33,18 +36,23 @@ impl peerage_core::Socket for Socket {
             into.reserve(READ.get());
         }
         // The future keeps nothing between polls, and it knows how to write to memory that was never filled.
-        pin!(self.0.read_buf(into)).poll(cx)
+        pin!(self.stream.read_buf(into)).poll(cx)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        pin!(&mut self.0).poll_write_vectored(cx, from)
+        pin!(&mut self.stream).poll_write_vectored(cx, from)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match pin!(&mut self.0).poll_shutdown(cx) {
-            // The peer was faster: nothing is left to be said.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            other => other,
+        if self.closed {
+            return Poll::Ready(Ok(()));
         }
+        let closed = match ready!(pin!(&mut self.stream).poll_shutdown(cx)) {
+            // The peer was faster: nothing is left to be said.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            other => other,
+        };
+        self.closed = closed.is_ok();
+        Poll::Ready(closed)
     }
 }
