@@ -35,7 +35,7 @@ impl Config {
     pub fn new() -> Self {
         Self { interval: Duration::from_secs(15), timeout: Duration::from_secs(20) }
     }
-    /// Pause between one result and the next ping. Default: 15 s.
+    /// Pause between one result and the next ping, which is up to 1/128 late. Default: 15 s.
     #[must_use]
     pub fn with_interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
@@ -44,6 +44,12 @@ impl Config {
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+    /// The next ping. Those to thousands of peers go out at the same moments, so that a thread that rests wakes eight times a
+    /// second for them and not once for each.
+    fn next(&self, now: Instant) -> Instant {
+        let moments = (self.interval.as_nanos() / 128).clamp(1, u128::from(u64::MAX)) as u64;
+        Instant::from_nanos(now.after(self.interval).as_nanos().div_ceil(moments).saturating_mul(moments))
     }
 }
 impl Default for Config {
@@ -140,7 +146,8 @@ impl NetworkBehaviour for Behaviour {
                 let silent = self.pingers.get(&peer).is_none_or(|p| matches!(p.state, State::Unsupported));
                 if others == 0 || silent {
                     let state = State::Opening(self.outbox.open(peer, PROTOCOL_NAME));
-                    self.pingers.insert(peer, Pinger { peer, connection, failures: 0, state });
+                    let pinger = Pinger { peer, connection, failures: 0, armed: None, state };
+                    self.pingers.insert(peer, pinger);
                 }
             }
             FromSwarm::ConnectionClosed { peer, others: 0, .. } => {
@@ -163,7 +170,7 @@ impl NetworkBehaviour for Behaviour {
             return; // A stream we gave up.
         };
         pinger.connection = on.connection.unwrap_or(pinger.connection);
-        let next = now.after(config.interval);
+        let next = config.next(now);
         match (event, &pinger.state) {
             (StreamEvent::Opened, _) => pinger.ping(on.id, rng.array(), now, outbox),
             (StreamEvent::Message(echo), State::Waiting { payload, sent_at, .. }) if echo == *payload => {
@@ -208,7 +215,7 @@ impl NetworkBehaviour for Behaviour {
             }
             _ => {}
         }
-        pinger.arm(timers, config.timeout);
+        pinger.arm(timers, config, now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -219,16 +226,21 @@ impl NetworkBehaviour for Behaviour {
         let Self { config, pingers, timers, rng, outbox } = self;
         while let Some(peer) = timers.pop_due(now) {
             let Some(pinger) = pingers.get_mut(&peer) else { continue };
+            pinger.armed = None;
             match pinger.state {
-                State::Resting { stream, .. } => pinger.ping(stream, rng.array(), now, outbox),
-                State::Waiting { stream, .. } => {
+                State::Resting { stream, until } if until <= now => {
+                    pinger.ping(stream, rng.array(), now, outbox)
+                }
+                State::Waiting { stream, sent_at, .. } if sent_at.after(config.timeout) <= now => {
                     outbox.reset(stream, Code::NONE);
                     pinger.fail(Failure::Timeout, now, config, outbox);
                 }
-                State::Broken { .. } => pinger.state = State::Opening(outbox.open(peer, PROTOCOL_NAME)),
-                State::Opening(_) | State::Unsupported => {}
+                State::Broken { until } if until <= now => {
+                    pinger.state = State::Opening(outbox.open(peer, PROTOCOL_NAME));
+                }
+                _ => {}
             }
-            pinger.arm(timers, config.timeout);
+            pinger.arm(timers, config, now);
         }
     }
 }
@@ -240,6 +252,8 @@ struct Pinger {
     connection: ConnectionId,
     /// In a row.
     failures: u32,
+    /// When to look, which may be too early.
+    armed: Option<Instant>,
     state: State,
 }
 
@@ -302,18 +316,30 @@ impl Pinger {
     /// The first in a row is tried again at once, and not told.
     fn fail(&mut self, failure: Failure, now: Instant, config: &Config, outbox: &mut Outbox<Payload, Event>) {
         self.failures = self.failures.saturating_add(1);
-        let until = if self.failures == 1 { now } else { now.after(config.interval) };
+        let until = if self.failures == 1 { now } else { config.next(now) };
         self.state = State::Broken { until };
         if self.failures > 1 {
             self.tell(Err(failure), outbox);
         }
     }
 
-    fn arm(&self, timers: &mut Timers<PeerId>, timeout: Duration) {
-        match self.state {
-            State::Opening(_) | State::Unsupported => timers.cancel(self.peer),
-            State::Waiting { sent_at, .. } => timers.set(self.peer, sent_at.after(timeout)),
-            State::Resting { until, .. } | State::Broken { until } => timers.set(self.peer, until),
+    /// A deadline that is too early is left alone, and made anew when it has come. So the time for an echo and the pause after it
+    /// are mostly one: what is looked up for each of thousands of peers is in no cache.
+    fn arm(&mut self, timers: &mut Timers<PeerId>, config: &Config, now: Instant) {
+        let at = match self.state {
+            State::Opening(_) | State::Unsupported => {
+                self.armed = None;
+                return timers.cancel(self.peer);
+            }
+            State::Waiting { sent_at, .. } => {
+                let (late, next) = (sent_at.after(config.timeout), config.next(sent_at));
+                if next > now { late.min(next) } else { late }
+            }
+            State::Resting { until, .. } | State::Broken { until } => until,
+        };
+        if self.armed.is_none_or(|armed| at < armed) {
+            self.armed = Some(at);
+            timers.set(self.peer, at);
         }
     }
 }

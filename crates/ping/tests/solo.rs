@@ -8,6 +8,8 @@ use peerage_swarm::StreamId;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// "Up to 1/128 late": of 15 s.
+const LATE: Duration = Duration::from_millis(118);
 
 fn solo() -> Solo<Behaviour> {
     Solo::start(Behaviour::new(Config::new()))
@@ -48,8 +50,46 @@ fn a_ping_is_echoed_and_the_round_trip_is_told_every_15_s() {
     assert_eq!(event.result.expect("a round trip"), SECOND / 10);
     solo.advance(14 * SECOND);
     assert!(solo.peer_reads_bytes(stream).is_empty(), "not before the interval is over");
-    solo.advance(SECOND);
+    solo.advance(SECOND + LATE);
     assert_eq!(solo.peer_reads(stream).len(), 1, "P2: on the same stream");
+}
+
+#[test]
+fn an_echo_that_takes_longer_than_the_pause_is_waited_for_and_the_pause_comes_after_it() {
+    let (mut solo, _, stream) = pinging();
+    solo.advance(19 * SECOND);
+    echo(&mut solo, stream);
+    assert_eq!(results(&mut solo), ["19s"]);
+    solo.advance(14 * SECOND);
+    assert!(solo.peer_reads_bytes(stream).is_empty(), "not before the interval is over");
+    solo.advance(SECOND + LATE);
+    assert_eq!(solo.peer_reads(stream).len(), 1);
+    solo.advance(20 * SECOND);
+    assert!(solo.is_over(stream), "and the time for an echo is what it was");
+}
+
+#[test]
+fn peers_that_came_at_different_times_are_pinged_at_the_same_moments() {
+    let mut solo = solo();
+    let streams: Vec<_> = (1..=100).map(|n| come(&mut solo, n)).collect();
+    solo.advance(139 * SECOND / 10);
+    assert!(streams.iter().all(|stream| solo.peer_reads_bytes(*stream).is_empty()));
+    let mut moments = 0;
+    for _ in 0..1200 {
+        solo.advance(SECOND / 1000);
+        let some = streams.iter().filter(|stream| !solo.peer_reads_bytes(**stream).is_empty()).count();
+        moments += usize::from(some > 0);
+    }
+    assert!((2..=10).contains(&moments), "{moments} moments for pings to 100 peers who came within a second");
+}
+/// A peer comes, ten milliseconds after the last, and answers at once.
+fn come(solo: &mut Solo<Behaviour>, n: u8) -> StreamId {
+    solo.connect(peer(n), dialed());
+    let stream = solo.outbound(peer(n))[0];
+    solo.peer_accepts(stream);
+    echo(solo, stream);
+    solo.advance(SECOND / 100);
+    stream
 }
 
 #[test]
@@ -163,7 +203,7 @@ fn i3_a_peer_that_never_echoes_is_told_once_per_timeout_after_the_first() {
     assert_eq!(event.connection, connection);
     assert!(matches!(event.result, Err(Failure::Timeout)));
     assert!(solo.outbound(peer(1)).is_empty(), "a pause first");
-    solo.advance(15 * SECOND);
+    solo.advance(15 * SECOND + LATE);
     let third = only(&solo);
     solo.peer_accepts(third);
     echo(&mut solo, third);
