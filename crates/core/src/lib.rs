@@ -70,5 +70,6 @@ pub const BOUNDS: &[Bound] = &[
     multistream::MESSAGE,
     multistream::OFFERS,
     shared::REMEMBERED,
+    stream::COPIES,
     stream::PIPE,
 ];

@@ -8,8 +8,8 @@ pub struct ShortQueue<T> {
     #[allow(clippy::box_collection, reason = "most have none, and all are moved, inside of messages too")]
     rest: Option<Box<VecDeque<T>>>,
 }
-/// Room that is kept, so that two that come and go cost nothing either.
-const KEPT: usize = 4;
+/// Room that is kept, so that a few that come and go cost nothing either: 64 KiB in parts of 16, with some of the next.
+const KEPT: usize = 8;
 
 impl<T: PartialEq> PartialEq for ShortQueue<T> {
     fn eq(&self, other: &Self) -> bool {

@@ -30,6 +30,13 @@ pub(crate) const PIPE: Bound = Bound {
     unit: "bytes",
     policy: "wait: the writer is not ready",
 };
+/// One is filled while what was written before waits to be sent.
+pub(crate) const COPIES: Bound = Bound {
+    name: "core.stream.copies",
+    default: 4,
+    unit: "buffers of up to 64 KiB kept for what applications write, per thread",
+    policy: "drop: one more is given back to the system",
+};
 
 /// A raw stream: `AsyncRead + AsyncWrite` of both `futures` and `tokio`, and [`Bytes`] given and taken without copying.
 ///

@@ -250,7 +250,7 @@ impl Session {
     }
     /// Lets those go on that were told of room and did not use it.
     pub(crate) fn expire_grants(&mut self) {
-        for id in self.staging.expired() {
+        while let Some(id) = self.staging.next_expired() {
             if let Some(stream) = self.streams.get_mut(&id) {
                 stream.wants = Wants::Told;
             }
@@ -455,7 +455,7 @@ impl peerage_core::Session for Session {
         }
         self.answers.shrink_to_fit();
         self.resets.shrink_to_fit();
-        self.events.shrink_to_fit();
+        self.events.shrink_to(1);
         self.staging.shrink();
         self.pings.shrink();
     }

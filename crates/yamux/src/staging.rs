@@ -176,9 +176,9 @@ impl Staging {
         stream.wants = Wants::Granted;
         self.granted.insert(id);
     }
-    /// Everything is out, and these did not write though they were told: their room is free again.
-    pub(crate) fn expired(&mut self) -> BTreeSet<u32> {
-        std::mem::take(&mut self.granted)
+    /// Everything is out, and this one did not write though it was told: its room is free again.
+    pub(crate) fn next_expired(&mut self) -> Option<u32> {
+        self.granted.pop_first()
     }
 
     /// It has a FIN to send.

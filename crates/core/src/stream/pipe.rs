@@ -1,8 +1,9 @@
 //! What lies between an application and its connection.
-use super::{PIPE, StreamFailure};
+use super::{COPIES, PIPE, StreamFailure};
 use crate::{Code, FrameWriter, ShortQueue};
 use bytes::{Buf, Bytes, BytesMut};
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     io,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,23 @@ const TOLD: usize = 16 << 10;
 /// From this size on what the application gives is kept instead of being copied.
 const KEEP: usize = 1 << 10;
 
+thread_local! {
+    /// Parts of them may wait for their turn to be sent.
+    static COPIED: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// In place of one whose parts are still under way: an empty buffer of which nothing is any more, if there is one.
+fn exchange(used: BytesMut, room: usize) -> BytesMut {
+    COPIED.with_borrow_mut(|kept| {
+        let free = kept.iter_mut().position(|buffer| buffer.try_reclaim(room));
+        let buffer = free.map_or_else(|| BytesMut::with_capacity(room), |at| kept.swap_remove(at));
+        if kept.len() < COPIES.get() {
+            kept.push(used);
+        }
+        buffer
+    })
+}
+
 #[derive(Default)]
 pub(super) struct Pipe {
     inbound: VecDeque<Bytes>,
@@ -24,6 +42,8 @@ pub(super) struct Pipe {
     /// Pieces that were given, and behind them copies of what was written.
     given: ShortQueue<Bytes>,
     copied: BytesMut,
+    /// Parts of its memory were handed on.
+    handed_on: bool,
     /// Both together.
     waiting: usize,
     /// Nothing that is written arrives any more.
@@ -139,6 +159,13 @@ impl Pipe {
         let room = std::task::ready!(self.poll_room(cx))?;
         let part = from.get(..room).unwrap_or(from);
         self.wrote = true;
+        if self.handed_on
+            && part.len() >= KEEP
+            && self.copied.is_empty()
+            && !self.copied.try_reclaim(part.len())
+        {
+            self.copied = exchange(std::mem::take(&mut self.copied), part.len());
+        }
         self.copied.extend_from_slice(part);
         self.waiting += part.len();
         self.wake_connection();
@@ -251,6 +278,7 @@ impl Pipe {
             }
             if !self.copied.is_empty() {
                 to.put_bytes(self.copied.split().freeze());
+                self.handed_on = true;
             }
             self.waiting = 0;
             wake(&mut self.writer);
