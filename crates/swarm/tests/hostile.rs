@@ -505,6 +505,8 @@ async fn a_handshake_that_takes_for_ever_ends_in_time() {
             socket
         })
         .await;
+    run(&mut [&mut scene.node, &mut scene.honest], |nodes| !nodes[0].behaviour().incoming_failed.is_empty())
+        .await;
     let failed = &scene.node.behaviour().incoming_failed;
     assert_eq!(failed.len(), 1, "C8");
     assert!(failed[0].contains("timed out"), "{failed:?}");
