@@ -261,7 +261,7 @@ impl<M: Send + 'static> Shim<M> {
     /// The connection is quiet: gives back room that is not used.
     pub(crate) fn shrink(&mut self) {
         self.outgoing.shrink();
-        self.to_core.shrink_to_fit();
+        self.to_core.shrink_to(1);
     }
     /// How many messages and bytes the core still takes.
     pub(crate) fn set_room(&mut self, messages: usize, bytes: usize) {

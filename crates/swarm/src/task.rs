@@ -2,6 +2,7 @@
 mod io;
 mod jobs;
 mod mailbox;
+mod neighbours;
 
 pub(crate) use self::{
     io::{BUFFERS, Io, PART, SEALERS, Sealed},
@@ -10,9 +11,10 @@ pub(crate) use self::{
 };
 
 use self::{
-    io::{BUDGET, Wrote, violation},
+    io::{Budget, Wrote, violation},
     jobs::Jobs,
     mailbox::FEW,
+    neighbours::Neighbours,
 };
 use crate::{
     link::{About, Link, LinkCommand},
@@ -40,6 +42,8 @@ const WORD: Duration = Duration::from_millis(1);
 const QUIET: Duration = Duration::from_millis(150);
 /// A busy connection is asked ever less often, down to this.
 const SELDOM: Duration = Duration::from_secs(4);
+/// Who has moved no more than this since room was given back has little to give: a few pings are not worth a look after each.
+const LITTLE: u64 = 2 << 10;
 /// And how long it waits for the peer to close as well.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -57,7 +61,8 @@ pub(crate) struct Task<M> {
     turn: Option<Box<dyn Turn>>,
     yields: bool,
     /// What may be moved until then. It lasts from poll to poll: what wakes this task may be what it wakes itself.
-    budget: usize,
+    budget: Budget,
+    neighbours: Neighbours,
     io: Io,
     link: Link,
     shim: Shim<M>,
@@ -74,10 +79,13 @@ pub(crate) struct Task<M> {
     /// Until when what came before that may wait.
     heard: Option<Instant>,
     told: bool,
-    /// When to look whether the connection is quiet, and whether anything was done since the last look.
+    /// When to look whether the connection is quiet.
     quiet_at: Option<Instant>,
     quiet_in: Duration,
-    worked: bool,
+    /// When something was done that was not looked at.
+    worked_at: Option<Instant>,
+    /// How much was moved when room was given back for the last time.
+    gave_back_at: Option<u64>,
 }
 
 /// Nothing in it is ever pinned.
@@ -114,7 +122,8 @@ impl<M: Send + 'static> Task<M> {
             timer_at: None,
             turn: None,
             yields: false,
-            budget: BUDGET,
+            budget: Budget::ALONE,
+            neighbours: Neighbours::default(),
             io,
             link,
             shim,
@@ -129,7 +138,8 @@ impl<M: Send + 'static> Task<M> {
             told: false,
             quiet_at: None,
             quiet_in: QUIET,
-            worked: true,
+            worked_at: Some(Instant::START),
+            gave_back_at: None,
         }
     }
 
@@ -187,7 +197,7 @@ impl<M: Send + 'static> Task<M> {
         let over = turn.poll(cx);
         self.yields = over.is_pending();
         if !self.yields {
-            self.budget = BUDGET;
+            self.budget = self.neighbours.budget();
         }
         over
     }
@@ -197,18 +207,30 @@ impl<M: Send + 'static> Task<M> {
             return;
         }
         self.quiet_at = None;
-        if !std::mem::take(&mut self.worked) {
-            self.quiet_in = QUIET;
-            self.io.shrink();
-            self.link.shrink();
-            self.shim.shrink();
-            self.mailbox.shrink();
-            self.commands.shrink_to_fit();
-            self.jobs.shrink();
-        } else {
+        let Some(worked_at) = self.worked_at else { return };
+        if now.since(worked_at) < QUIET {
             self.quiet_in = (self.quiet_in * 2).min(SELDOM);
             self.quiet_at = Some(look_after(now, self.quiet_in));
+            return;
         }
+        self.worked_at = None;
+        self.quiet_in = QUIET;
+        self.gave_back_at = self.io.moved();
+        self.io.shrink();
+        self.link.shrink();
+        self.shim.shrink();
+        self.mailbox.shrink();
+        self.commands.shrink_to(1);
+        self.jobs.shrink();
+    }
+
+    /// As far as is known.
+    fn has_much_to_give(&self) -> bool {
+        if self.worked_at.is_none() {
+            return false;
+        }
+        let (Some(moved), Some(before)) = (self.io.moved(), self.gave_back_at) else { return true };
+        moved.saturating_sub(before) > LITTLE
     }
 
     /// What may still be decoded, as far as the core has taken what was.
@@ -289,8 +311,10 @@ impl<M: Send + 'static> Task<M> {
     fn set_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let closing = self.closing.map(|(_, until)| until).or(self.heard);
         let word = self.link.are_replies_waiting().then(|| *self.word.get_or_insert(now.after(WORD)));
-        if self.worked {
+        if self.has_much_to_give() {
             self.quiet_at.get_or_insert(look_after(now, self.quiet_in));
+        } else if self.worked_at.is_some() {
+            self.io.rest();
         }
         let all = [self.link.next_timeout(), self.io.next_timeout(), closing, word, self.quiet_at];
         let at = all.into_iter().flatten().min();
@@ -311,6 +335,7 @@ impl<M: Send + 'static> Future for Task<M> {
             let now = this.runtime.now();
             return this.linger(cx, now);
         }
+        this.neighbours.look();
         if this.yields && this.take_turn(cx).is_pending() {
             return Poll::Pending;
         }
@@ -326,7 +351,7 @@ impl<M: Send + 'static> Future for Task<M> {
             this.link.on_room();
             this.send_replies(now);
 
-            if may_read && this.ended.is_none() && !this.io.is_read_out() && this.budget > 0 {
+            if may_read && this.ended.is_none() && !this.io.is_read_out() && !this.budget.is_spent() {
                 match this.io.read(cx, now, this.link.scope(), &mut this.budget) {
                     Ok(took) => {
                         progress |= took.some;
@@ -387,13 +412,15 @@ impl<M: Send + 'static> Future for Task<M> {
                 this.ended = Some(Err(std::io::ErrorKind::UnexpectedEof.into()));
                 again = true;
             }
-            if more_jobs || this.budget == 0 {
+            if more_jobs || this.budget.is_spent() {
                 if this.take_turn(cx).is_pending() {
                     return Poll::Pending;
                 }
                 again = true;
             }
-            this.worked |= progress;
+            if progress {
+                this.worked_at = Some(now);
+            }
             // An end that is waited for may have come with what was done, and a transport with streams of its own sends what
             // it was given when it is polled.
             let looks = this.closing.is_some() || this.ended.is_some() || this.io.is_native();

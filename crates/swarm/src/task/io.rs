@@ -11,7 +11,9 @@ use std::{
 };
 
 /// Read and written before others have their turn: less than a tenth of a millisecond of work.
-pub(super) const BUDGET: usize = 80 << 10;
+const TURN: usize = 80 << 10;
+/// The same where there are others, who wait for a turn of each.
+const SHARED_TURN: usize = 48 << 10;
 /// There is room for so much before every read.
 const READ: usize = 64 << 10;
 /// A part of a record whose rest is under way keeps the buffer it was read into, which has room for one read: a record of
@@ -30,10 +32,45 @@ const BATCH: usize = 48 << 10;
 /// How long a connection may keep the buffer for the sake of a larger part.
 const PART_TIME: Duration = Duration::from_secs(1);
 /// One poll of a native connection is thought to move this much.
-const TURN: usize = BUDGET / 8;
+const NATIVE: usize = TURN / 8;
 /// A record is closed at this size until the connection has moved a megabyte: a small answer should not wait.
 const SMALL_RECORD: usize = 16 << 10;
 const SMALL_UNTIL: u64 = 1 << 20;
+
+/// What may be read, opened and written in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    left: usize,
+    /// There are others: what was read is opened bit by bit, and no record is much larger than the turn.
+    shared: bool,
+}
+impl Budget {
+    /// Of a turn of one who has the thread alone.
+    pub(super) const ALONE: Self = Self { left: TURN, shared: false };
+    /// Of a turn beside others.
+    pub(super) const SHARED: Self = Self { left: SHARED_TURN, shared: true };
+
+    pub(super) fn is_spent(self) -> bool {
+        self.left == 0
+    }
+    fn spend(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+    /// Opening what was read takes longer than reading it. Who is alone opens all of it, and has paid when it was read.
+    fn spend_on_reading(&mut self, bytes: usize) {
+        self.spend(if self.shared { 1 } else { bytes.max(1) });
+    }
+    fn spend_on_opening(&mut self, bytes: usize) {
+        self.spend(if self.shared { bytes } else { 0 });
+    }
+    fn may_open(self) -> bool {
+        !self.shared || !self.is_spent()
+    }
+    /// How large a record may be.
+    fn record(self) -> usize {
+        if self.shared { self.left.max(SMALL_RECORD) } else { usize::MAX }
+    }
+}
 
 /// What a connection runs on.
 pub(crate) enum Io {
@@ -86,13 +123,13 @@ impl Io {
         cx: &mut Context<'_>,
         now: Instant,
         scope: &Scope,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> io::Result<Took> {
         match self {
             Self::Sealed(sealed) => sealed.read(cx, now, scope, budget),
             Self::Native(native) => {
                 let some = native.poll(cx, now).is_ready();
-                *budget = budget.saturating_sub(if some { TURN } else { 0 });
+                budget.spend(if some { NATIVE } else { 0 });
                 Ok(Took { some, dry: !some })
             }
         }
@@ -103,7 +140,7 @@ impl Io {
         cx: &mut Context<'_>,
         now: Instant,
         closed: bool,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> io::Result<Wrote> {
         match self {
             Self::Sealed(sealed) => sealed.write(cx, now, budget),
@@ -131,6 +168,19 @@ impl Io {
     /// Whether the peer has ended the bytes.
     pub(super) fn is_read_out(&self) -> bool {
         matches!(self, Self::Sealed(sealed) if sealed.read_end)
+    }
+    /// How much was read and written; of a native connection nobody knows.
+    pub(super) fn moved(&self) -> Option<u64> {
+        match self {
+            Self::Sealed(sealed) => Some(sealed.moved),
+            Self::Native(_) => None,
+        }
+    }
+    /// Little was done, and nothing will be for a while: what is quickly made again is given back.
+    pub(super) fn rest(&mut self) {
+        if let Self::Sealed(sealed) = self {
+            sealed.records.shrink();
+        }
     }
     /// The connection is quiet: gives back room that is not used.
     pub(super) fn shrink(&mut self) {
@@ -168,6 +218,8 @@ pub(crate) struct Sealed {
     read_end: bool,
     /// `input` is what the handshake has left, and nobody has looked at it.
     unseen: bool,
+    /// `input` may hold whole records, which wait for the next turn.
+    unopened: bool,
     said_goodbye: bool,
     /// While `input` is a whole buffer: since when, and what it costs.
     part: Option<(Instant, Permit)>,
@@ -230,6 +282,7 @@ impl Sealed {
             moved: 0,
             read_end: false,
             unseen: true,
+            unopened: false,
             said_goodbye: false,
             part: None,
         }
@@ -242,9 +295,14 @@ impl Sealed {
         cx: &mut Context<'_>,
         now: Instant,
         scope: &Scope,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> io::Result<Took> {
         let mut buffer = std::mem::take(&mut self.input);
+        if self.unopened {
+            let opened = self.open(&mut buffer, now, budget);
+            self.keep(buffer, scope, now);
+            return opened.map(|some| Took { some, dry: false });
+        }
         let mut small = BytesMut::new();
         if !buffer.try_reclaim(READ) || buffer.is_empty() {
             let part = std::mem::replace(&mut buffer, take_buffer());
@@ -258,7 +316,7 @@ impl Sealed {
         let outcome = match self.read_once(cx, now, &mut buffer, budget) {
             Poll::Ready(Ok(n)) => {
                 let room = buffer.capacity() - buffer.len();
-                let again = !self.read_end && n <= SMALL_PART && room >= READ && *budget > 0;
+                let again = !self.read_end && n <= SMALL_PART && room >= READ && !budget.is_spent();
                 match again.then(|| self.read_once(cx, now, &mut buffer, budget)) {
                     Some(Poll::Ready(Err(error))) => Err(error),
                     Some(Poll::Pending) => Ok(Took { some: true, dry: true }),
@@ -266,7 +324,9 @@ impl Sealed {
                 }
             }
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending if unseen => self.open(&mut buffer, now).map(|some| Took { some, dry: true }),
+            Poll::Pending if unseen => {
+                self.open(&mut buffer, now, budget).map(|some| Took { some, dry: true })
+            }
             Poll::Pending if small.is_empty() => Ok(Took { some: false, dry: true }),
             Poll::Pending => {
                 self.input = small; // As it was: nothing has come that would need the room.
@@ -282,13 +342,13 @@ impl Sealed {
         cx: &mut Context<'_>,
         now: Instant,
         buffer: &mut BytesMut,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> Poll<io::Result<usize>> {
         let n = ready!(self.socket.poll_read(cx, buffer))?;
         self.read_end = n == 0;
-        *budget = budget.saturating_sub(n.max(1));
+        budget.spend_on_reading(n);
         self.moved += n as u64;
-        if self.open(buffer, now)?
+        if self.open(buffer, now, budget)?
             && let Some((since, _)) = self.part.as_mut()
         {
             *since = now; // It is another part.
@@ -333,12 +393,18 @@ impl Sealed {
         ended
     }
 
-    fn open(&mut self, buffer: &mut BytesMut, now: Instant) -> io::Result<bool> {
+    fn open(&mut self, buffer: &mut BytesMut, now: Instant, budget: &mut Budget) -> io::Result<bool> {
         let mut some = false;
         loop {
+            self.unopened = !buffer.is_empty() && !budget.may_open();
+            if self.unopened {
+                return Ok(some);
+            }
+            let before = buffer.len();
             match self.records.open(buffer, &mut self.output) {
                 Ok(Some(plain)) => {
                     some = true;
+                    budget.spend_on_opening(before.saturating_sub(buffer.len()));
                     self.session.on_bytes(plain, now).map_err(violation)?;
                 }
                 Ok(None) => return Ok(some),
@@ -383,7 +449,7 @@ impl Sealed {
 
     /// Fills, seals and writes records until there is nothing to send, the socket is full, or others have their turn.
     /// Never more than a batch is sealed ahead of the socket.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut usize) -> io::Result<Wrote> {
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut Budget) -> io::Result<Wrote> {
         let mut some = false;
         loop {
             while !self.output.is_empty() {
@@ -392,25 +458,26 @@ impl Sealed {
                     Poll::Ready(Ok(n)) => {
                         some = true;
                         self.moved += n as u64;
-                        *budget = budget.saturating_sub(n);
+                        budget.spend(n);
                         self.output.advance(n);
                     }
                     Poll::Ready(Err(error)) => return Err(error),
                     Poll::Pending => return Ok(Wrote::Blocked),
                 }
             }
-            if *budget == 0 {
+            if budget.is_spent() {
                 return Ok(Wrote::Enough);
             }
             let (before, behind, most) = self.records.layout();
             let most = if self.moved < SMALL_UNTIL { SMALL_RECORD.min(most) } else { most };
+            let (most, batch) = (most.min(budget.record()), BATCH.min(budget.record()));
             // What was written is free to be used again.
             let mut record = std::mem::take(&mut self.output);
             if record.capacity() == 0 {
                 record = SEALING.with_borrow_mut(Vec::pop).unwrap_or_default();
             }
             record.clear();
-            while record.len() < BATCH {
+            while record.len() < batch {
                 let from = record.len();
                 record.resize(from + before, 0);
                 if self.session.fill(&mut record, most, now) == 0 {
@@ -433,3 +500,6 @@ impl Sealed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

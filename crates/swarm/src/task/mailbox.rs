@@ -96,10 +96,10 @@ impl<M> Mailbox<M> {
         into.shrink_to(room_kept(into.capacity(), to_link.commands.len(), FEW));
         std::mem::swap(into, &mut to_link.commands);
     }
-    /// The connection is quiet: gives back room that is not used.
+    /// The connection is quiet: gives back room that is not used. A ping needs one place, and would make four.
     pub(super) fn shrink(&self) {
-        lock(&self.to_link).commands.shrink_to_fit();
-        lock(&self.to_core).events.shrink_to_fit();
+        lock(&self.to_link).commands.shrink_to(1);
+        lock(&self.to_core).events.shrink_to(1);
     }
     /// Whoever takes the end runs what was not run.
     pub(super) fn leave_jobs(&self, jobs: impl IntoIterator<Item = (JobId, Job<M>)>) {
