@@ -34,7 +34,7 @@ pub(crate) const PIPE: Bound = Bound {
 pub(crate) const COPIES: Bound = Bound {
     name: "core.stream.copies",
     default: 4,
-    unit: "buffers of up to 64 KiB kept for what applications write, per thread",
+    unit: "buffers of 64 KiB kept for what applications write, per thread",
     policy: "drop: one more is given back to the system",
 };
 

@@ -15,17 +15,20 @@ const TOLD: usize = 16 << 10;
 /// From this size on what the application gives is kept instead of being copied.
 const KEEP: usize = 1 << 10;
 
+/// Who writes so much at once is given a large buffer, also for the rest.
+const LARGE: usize = 16 << 10;
 thread_local! {
     /// Parts of them may wait for their turn to be sent.
     static COPIED: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// In place of one whose parts are still under way: an empty buffer of which nothing is any more, if there is one.
-fn exchange(used: BytesMut, room: usize) -> BytesMut {
+/// In place of one whose parts are still under way: an empty buffer of which nothing is any more, if there is one. All are of
+/// one size, so that each serves whoever comes.
+fn exchange(used: Option<BytesMut>) -> BytesMut {
     COPIED.with_borrow_mut(|kept| {
-        let free = kept.iter_mut().position(|buffer| buffer.try_reclaim(room));
-        let buffer = free.map_or_else(|| BytesMut::with_capacity(room), |at| kept.swap_remove(at));
-        if kept.len() < COPIES.get() {
+        let free = kept.iter_mut().position(|buffer| buffer.try_reclaim(PIPE.get()));
+        let buffer = free.map_or_else(|| BytesMut::with_capacity(PIPE.get()), |at| kept.swap_remove(at));
+        if let Some(used) = used.filter(|_| kept.len() < COPIES.get()) {
             kept.push(used);
         }
         buffer
@@ -42,8 +45,8 @@ pub(super) struct Pipe {
     /// Pieces that were given, and behind them copies of what was written.
     given: ShortQueue<Bytes>,
     copied: BytesMut,
-    /// Parts of its memory were handed on.
-    handed_on: bool,
+    /// It is one of those that are exchanged.
+    exchanges: bool,
     /// Both together.
     waiting: usize,
     /// Nothing that is written arrives any more.
@@ -159,12 +162,13 @@ impl Pipe {
         let room = std::task::ready!(self.poll_room(cx))?;
         let part = from.get(..room).unwrap_or(from);
         self.wrote = true;
-        if self.handed_on
-            && part.len() >= KEEP
-            && self.copied.is_empty()
-            && !self.copied.try_reclaim(part.len())
-        {
-            self.copied = exchange(std::mem::take(&mut self.copied), part.len());
+        if (self.exchanges || part.len() >= LARGE) && !self.copied.try_reclaim(part.len()) {
+            if !self.copied.is_empty() {
+                self.given.push_back(self.copied.split().freeze());
+            }
+            let used = std::mem::take(&mut self.copied);
+            self.copied = exchange(self.exchanges.then_some(used));
+            self.exchanges = true;
         }
         self.copied.extend_from_slice(part);
         self.waiting += part.len();
@@ -265,6 +269,7 @@ impl Pipe {
         self.stopped.get_or_insert(why);
         self.given.clear();
         self.copied = BytesMut::new();
+        self.exchanges = false;
         self.waiting = 0;
         wake(&mut self.writer);
     }
@@ -278,7 +283,6 @@ impl Pipe {
             }
             if !self.copied.is_empty() {
                 to.put_bytes(self.copied.split().freeze());
-                self.handed_on = true;
             }
             self.waiting = 0;
             wake(&mut self.writer);
